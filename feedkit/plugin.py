@@ -1,0 +1,269 @@
+"""The contract: what a filter, a ranker, a selector and a feed are.
+
+Derive from one of these in `feeds/*.py`; feedkit finds the class by itself, and its name in YAML
+is the class name in snake case. Parameters are annotated fields; see docs/plugins.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from typing import ClassVar, Literal
+
+from pydantic import Field as Field
+
+from feedkit.parameters import Parameters
+from feedkit.post import Post, Request
+
+# («text» | «tag» | «domain» | «author» | «mention» | «lang», the normalised value)
+Key = tuple[str, str]
+COUNTS = frozenset({"likes", "reposts", "replies", "quotes"})  # the needs that no hydrator provides
+
+
+class WrongType(TypeError):
+    """A plugin returned something that its contract does not allow."""
+
+
+class Plugin(Parameters):
+    """What all kinds share. `needs` names what must be loaded for this plugin: «likes»,
+    «reposts», «replies», «quotes», or a word that a hydrator provides. What nobody needs is
+    neither subscribed to nor counted."""
+
+    kind: ClassVar[str] = "plugin"
+
+    @property
+    def needs(self) -> AbstractSet[str]:
+        return frozenset()
+
+
+class Filter(Plugin):
+    """Says of one post whether it belongs.
+
+    `match` must be pure: no clock, network, randomness or global state, so that a post gets the
+    same verdict when it arrives, when a feed is rebuilt, and in `feedkit why`.
+    """
+
+    kind = "filter"
+
+    def match(self, post: Post) -> bool:
+        """Whether `post` belongs. Must return True or False."""
+        raise NotImplementedError(f"{type(self).__name__} has no match(self, post)")
+
+    def keys(self) -> AbstractSet[Key] | None:
+        """«A post with none of these cannot match», or None: «ask me about every post».
+
+        Keys: ("text", a literal that stands in the post's text, alt texts or link card),
+        ("tag", tag), ("domain", domain), ("author", DID), ("mention", DID), ("lang", language).
+        Literals are compared normalised and anywhere, so a key may be found where `match` then
+        says no; never the other way round.
+        """
+        return None
+
+    def match_many(self, posts: Sequence[Post]) -> list[bool]:
+        """`match` for several posts at once, where that is cheaper."""
+        return [self.match(post) for post in posts]
+
+    def decide(self, post: Post) -> bool | None:
+        """The verdict that everything uses: True, False, or None while what the filter needs has
+        not been found out yet. Raises `WrongType` where `match` returns no bool."""
+        if self.needs and not self.needs <= post.features.keys():
+            return None
+        verdict = self.match(post)
+        if verdict is True or verdict is False:
+            return verdict
+        raise WrongType(
+            f"{type(self).__name__}.match returned {type(verdict).__name__}, not True or False; "
+            "wrap it in bool(…)"
+        )
+
+    def explain(self, post: Post) -> str:
+        """What in `post` made the filter match, for `feedkit why`; empty if there is no more to
+        say than the verdict."""
+        return ""
+
+    def __and__(self, other: Filter) -> Filter:
+        return All((*_parts(All, self), *_parts(All, other)))
+
+    def __or__(self, other: Filter) -> Filter:
+        return Any((*_parts(Any, self), *_parts(Any, other)))
+
+    def __invert__(self) -> Filter:
+        return Not(self)
+
+
+class All(Filter):
+    """Posts that every one of several filters keeps.
+
+    ```yaml
+    all:
+      - keywords: [linux, debian]
+      - language: en
+    ```
+    """
+
+    filters: tuple[Filter, ...] = Field(min_length=1, description="the filters, all of which must match")
+
+    def match(self, post: Post) -> bool:
+        return self.decide(post) is True
+
+    def decide(self, post: Post) -> bool | None:
+        verdict: bool | None = True
+        for part in self.filters:
+            said = part.decide(post)
+            if said is False:
+                return False
+            if said is None:
+                verdict = None
+        return verdict
+
+    def keys(self) -> AbstractSet[Key] | None:
+        choices = [keys for part in self.filters if (keys := part.keys()) is not None]
+        return min(choices, key=_commonness, default=None)
+
+
+class Any(Filter):
+    """Posts that at least one of several filters keeps.
+
+    ```yaml
+    any:
+      - hashtags: [birds]
+      - links_to: [ebird.org]
+    ```
+    """
+
+    filters: tuple[Filter, ...] = Field(min_length=1, description="the filters, one of which must match")
+
+    def match(self, post: Post) -> bool:
+        return self.decide(post) is True
+
+    def decide(self, post: Post) -> bool | None:
+        verdict: bool | None = False
+        for part in self.filters:
+            said = part.decide(post)
+            if said is True:
+                return True
+            if said is None:
+                verdict = None
+        return verdict
+
+    def keys(self) -> AbstractSet[Key] | None:
+        keys: set[Key] = set()
+        for part in self.filters:
+            some = part.keys()
+            if some is None:
+                return None
+            keys |= some
+        return keys
+
+
+class Not(Filter):
+    """Posts that a filter does not keep.
+
+    ```yaml
+    not: reply
+    ```
+    """
+
+    filter: Filter = Field(description="the filter that must not match")
+
+    def match(self, post: Post) -> bool:
+        return self.decide(post) is True
+
+    def decide(self, post: Post) -> bool | None:
+        said = self.filter.decide(post)
+        return None if said is None else not said
+
+    def __invert__(self) -> Filter:
+        return self.filter
+
+
+def _parts(kind: type[All] | type[Any], part: Filter) -> tuple[Filter, ...]:
+    return part.filters if isinstance(part, kind) else (part,)
+
+
+_COMMONNESS = {"author": 0.01, "mention": 0.02, "domain": 0.1, "tag": 0.1, "text": 1.0, "lang": 500.0}
+
+
+def _commonness(keys: AbstractSet[Key]) -> float:
+    """A guess at how many posts have one of these keys: long literals are rare, so of a
+    conjunction the part with the rarest keys goes into the look-up."""
+    return sum(
+        _COMMONNESS.get(kind, 1000.0) * (4.0 ** (4 - min(len(value), 12)) if kind == "text" else 1)
+        for kind, value in keys
+    )
+
+
+class Ranker(Plugin):
+    """Gives every candidate a number; the highest comes first, equal ones newest first.
+
+    `score` runs when the feed is ranked; the clock is `request.now`. Needs are what it reads:
+    `needs = {"likes"}`.
+    """
+
+    kind = "ranker"
+
+    def score(self, post: Post, request: Request) -> float:
+        """The post's number. Must be finite."""
+        raise NotImplementedError(f"{type(self).__name__} has no score(self, post, request)")
+
+    def score_many(self, posts: Sequence[Post], request: Request) -> list[float]:
+        """`score` for the whole list at once, for rankers that compare posts."""
+        return [self.score(post, request) for post in posts]
+
+
+class Pinned(Parameters):
+    """A post put at a fixed place of the first page."""
+
+    uri: str
+    at: int  # 1 is the top
+
+
+class Selector(Plugin):
+    """Reorders or drops posts of the ranked list. Never invents one, a pin excepted."""
+
+    kind = "selector"
+
+    def select(self, posts: list[Post], request: Request) -> list[Post]:
+        """The posts to show, best first, from `posts`, best first."""
+        return posts
+
+    def pins(self, request: Request) -> Iterable[Pinned]:
+        """Posts to put at fixed places of the first page, whatever was ranked."""
+        return ()
+
+
+class Feed:
+    """A complete feed in Python. A plain class: its attributes are the settings that a feed has
+    in YAML, and go through the same checks. `name` is the record key, the class name in snake
+    case if it is not given.
+
+    ```python
+    class Skies(Feed):
+        display_name = "Skies"
+        filter = Hashtags(["clouds", "sunset"]) & HasMedia("image")
+        rank = Newest()
+    ```
+    """
+
+    name: str = ""
+
+
+Kind = Literal["filter", "ranker", "selector"]
+KINDS: dict[str, type[Plugin]] = {"filter": Filter, "ranker": Ranker, "selector": Selector}
+
+
+def needs_of(plugins: Iterable[Parameters]) -> frozenset[str]:
+    """All that `plugins`, and those inside them, need."""
+    return frozenset(
+        need
+        for plugin in plugins
+        for part in plugin.walk()
+        if isinstance(part, Plugin)
+        for need in part.needs
+    )
+
+
+__all__ = [
+    "COUNTS", "KINDS", "All", "Any", "Feed", "Field", "Filter", "Key", "Kind", "Not",
+    "Pinned", "Plugin", "Ranker", "Selector", "WrongType", "needs_of",
+]  # fmt: skip

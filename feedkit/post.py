@@ -1,0 +1,133 @@
+"""What plugins see: a post, who asks, and when. Frozen, pure data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+from msgspec import Struct
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class CountsUnknown(AttributeError):
+    """A filter asked for the likes of a post that has just arrived."""
+
+
+class Image(Struct, frozen=True):
+    """One picture of a post. `cid` names its blob; sizes are pixels, 0 where not declared."""
+
+    alt: str = ""
+    cid: str = ""
+    mime: str = ""
+    width: int = 0
+    height: int = 0
+
+
+class Video(Struct, frozen=True):
+    """The video of a post. `cid` names its blob; sizes are pixels, 0 where not declared."""
+
+    alt: str = ""
+    cid: str = ""
+    mime: str = ""
+    width: int = 0
+    height: int = 0
+    gif: bool = False
+
+
+class External(Struct, frozen=True):
+    """The link card of a post."""
+
+    uri: str
+    title: str = ""
+    description: str = ""
+
+
+class Counts(Struct, frozen=True):
+    """How often a post was liked, reposted, answered and quoted, as far as feedkit follows it."""
+
+    likes: int = 0
+    reposts: int = 0
+    replies: int = 0
+    quotes: int = 0
+
+
+class Post(Struct, frozen=True, kw_only=True):
+    """A post, in the words of the app.bsky.feed.post lexicon. Nothing in it is ever missing:
+    what a post does not have is an empty text, tuple or set; only `video` and `external` are
+    None where there is none.
+
+    `author`, `mentions`: DIDs. `quote`, `reply_parent`, `reply_root`: at:// URIs.
+    `tags`, `labels`, `langs`: as declared by the author; tags without `#`, case-folded.
+    `links`: http(s) URLs of the text's facets and of the link card. `domains`: their hosts
+    without `www.`, and every domain above (`docs.python.org` gives `python.org` too).
+    `created_at`: what the author's app claims (`seen_at` where it claims nonsense); `seen_at`:
+    when the network saw it; `sort_at`: the earlier of both, what everything is ordered by.
+    `features`: what hydrators found out.
+    """
+
+    uri: str
+    author: str = ""
+    cid: str = ""
+    text: str = ""
+    langs: tuple[str, ...] = ()
+    tags: frozenset[str] = frozenset()
+    links: tuple[str, ...] = ()
+    domains: frozenset[str] = frozenset()
+    mentions: frozenset[str] = frozenset()
+    labels: frozenset[str] = frozenset()
+    images: tuple[Image, ...] = ()
+    gallery: bool = False
+    video: Video | None = None
+    external: External | None = None
+    quote: str = ""
+    reply_parent: str = ""
+    reply_root: str = ""
+    created_at: datetime = EPOCH
+    seen_at: datetime = EPOCH
+    sort_at: datetime = EPOCH
+    counts: Counts | None = None
+    features: Mapping[str, Any] = NOTHING
+
+    def __hash__(self) -> int:
+        return hash(self.uri)
+
+    @property
+    def likes(self) -> int:
+        return self._counts("likes").likes
+
+    @property
+    def reposts(self) -> int:
+        return self._counts("reposts").reposts
+
+    @property
+    def replies(self) -> int:
+        return self._counts("replies").replies
+
+    @property
+    def quotes(self) -> int:
+        return self._counts("quotes").quotes
+
+    def _counts(self, name: str) -> Counts:
+        if self.counts is None:
+            raise CountsUnknown(
+                f"a post has no {name} when it arrives, so a filter cannot ask for them; "
+                "use the selector at_least, which looks when the feed is ranked"
+            )
+        return self.counts
+
+
+class Viewer(Struct, frozen=True, kw_only=True):
+    """Who is asking for a feed."""
+
+    did: str
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """What a ranker or selector may know of the moment: the clock, and who asks (None: anyone)."""
+
+    now: datetime
+    viewer: Viewer | None = None

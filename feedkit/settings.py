@@ -1,0 +1,92 @@
+"""What a checked configuration says. Made by `feedkit.config`, read by everything above it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+
+from feedkit.plugin import COUNTS, Filter, Ranker, Selector, needs_of
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Where events come from. `kind`: jetstream or firehose; `url`: ws:// or wss://."""
+
+    kind: str = "jetstream"
+    url: str = "wss://jetstream.us-east.bsky.network/xrpc/network.bsky.jetstream.subscribeEvents"
+    compress: bool = True
+    backoff: float = 1.0  # seconds before the first new try; doubles …
+    backoff_cap: float = 60.0  # … up to this many seconds
+    idle: float = 60.0  # seconds without a message after which the connection counts as dead
+
+
+@dataclass(frozen=True)
+class Network:
+    """The services of the AT Protocol that feedkit asks; others for private networks."""
+
+    plc: str = "https://plc.directory"
+    appview: str = "https://public.api.bsky.app"
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Texts that a feed must keep and must not keep; `feedkit test` tries them."""
+
+    inside: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FeedConfig:
+    """One feed. `place` is where it was written, file:line. `depth` is how many of its newest
+    posts are ranked. `keep` is how long its posts are stored."""
+
+    name: str
+    filter: Filter
+    rank: Ranker
+    select: tuple[Selector, ...] = ()
+    display_name: str = ""
+    description: str = ""
+    avatar: str = ""
+    content_mode: str = "unspecified"
+    accepts_interactions: bool = False
+    labels: tuple[str, ...] = ()
+    publisher: str = ""  # empty: the service's
+    served: bool = True
+    refresh: timedelta = timedelta(seconds=60)
+    keep: timedelta = timedelta(days=7)
+    depth: int = 2000
+    examples: Examples = Examples()
+    place: str = ""
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        return needs_of((self.filter, self.rank, *self.select))
+
+
+@dataclass(frozen=True)
+class Service:
+    """A checked configuration: one service with its feeds, by record key."""
+
+    hostname: str
+    publisher: str  # a handle or a DID
+    did: str  # did:web:HOSTNAME unless the configuration says otherwise
+    feeds: Mapping[str, FeedConfig]
+    store: str = "sqlite:///feedkit.db"
+    stream: Stream = field(default_factory=Stream)
+    network: Network = field(default_factory=Network)
+    filters: Mapping[str, Filter] = field(default_factory=dict)
+    path: Path = Path("config.yaml")
+
+    @cached_property
+    def engagement(self) -> frozenset[str]:
+        """Which of likes, reposts, replies, quotes some feed needs."""
+        return frozenset(need for feed in self.feeds.values() for need in feed.needs & COUNTS)
+
+    @cached_property
+    def keep(self) -> timedelta:
+        """How long the feed that keeps its posts longest keeps them."""
+        return max((feed.keep for feed in self.feeds.values()), default=timedelta(0))
