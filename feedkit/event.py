@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from feedkit.post import Post
 
@@ -71,3 +73,23 @@ class Frame(Struct, frozen=True):
     time: int
     events: tuple[Event, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
+
+
+def moved(frame: Frame, shift: int) -> Frame:
+    """`frame` as if it had happened `shift` microseconds later."""
+    later = timedelta(microseconds=shift)
+    events: list[Event] = []
+    for event in frame.events:
+        if isinstance(event, PostWritten):
+            post = event.post
+            post = replace(
+                post,
+                created_at=post.created_at + later,
+                seen_at=post.seen_at + later,
+                sort_at=post.sort_at + later,
+            )
+            event = replace(event, post=post, time=event.time + shift)
+        elif isinstance(event, PostDeleted):
+            event = replace(event, time=event.time + shift)
+        events.append(event)
+    return replace(frame, time=frame.time + shift, events=tuple(events))

@@ -1,0 +1,108 @@
+"""What happens beside the stream: rank the feeds that are due, prune, decide again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from feedkit.identity import learn_publishers
+from feedkit.matcher import Matcher
+from feedkit.settings import Service
+from feedkit.skeleton import by_keyset, micros, take_snapshot
+from feedkit.store import Store
+
+log = logging.getLogger(__name__)
+
+STEP = 1_000  # posts that are decided again in one transaction
+
+
+class Jobs:
+    """The jobs of one service. Each is a method that does its work once and returns; `run` puts
+    them on a clock. None overlaps itself; one that fails is logged and tried again."""
+
+    def __init__(self, service: Service, store: Store) -> None:
+        self._service, self._store = service, store
+        self._fingerprints = {n: feed.filter.fingerprint() for n, feed in service.feeds.items()}
+
+    def rank(self) -> int:
+        """Take a snapshot of every feed that is due. Returns how many were taken."""
+        ranked = {
+            name: int(feed.refresh / timedelta(microseconds=1))
+            for name, feed in self._service.feeds.items()
+            if not by_keyset(feed)
+        }
+        due = self._store.feeds_due(ranked, micros(datetime.now(UTC)))
+        for name in due:
+            take_snapshot(self._store, self._service.feeds[name])
+        return len(due)
+
+    def prune(self) -> int:
+        """Remove what no feed keeps any longer. Returns the number of rows removed."""
+        keep = {
+            name: int(feed.keep / timedelta(microseconds=1))
+            for name, feed in self._service.feeds.items()
+        }
+        removed = self._store.prune(keep, micros(datetime.now(UTC)))
+        if removed:
+            log.info("pruned %d rows that no feed keeps any longer", removed)
+        return removed
+
+    def decide_again(self) -> int:
+        """Decide stored posts again for the feeds whose filter has changed since it last decided
+        them all. Returns the number of feeds."""
+        changed = self._store.sync_feeds(self._fingerprints)
+        if not changed:
+            return 0
+        log.info("the filter of %s changed: stored posts are decided again", _names(changed))
+        matcher = Matcher({name: self._service.feeds[name].filter for name in sorted(changed)})
+        after: int | None = 0
+        while after is not None:
+            after = self._store.redecide(sorted(changed), matcher.match, after, STEP)
+        log.info("stored posts are decided again for %s", _names(changed))
+        return len(changed)
+
+    def learn_publishers(self) -> None:
+        """Find the DIDs of the publishers that the configuration names by handle."""
+        for problem in learn_publishers(self._service, self._store):
+            log.warning("%s", problem)
+
+    def run(self, stop: threading.Event) -> None:
+        """Do all jobs on their clocks until `stop` is set; the one that is running then ends."""
+        scheduler = BackgroundScheduler(
+            timezone=UTC, job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
+        )
+        jobs: list[tuple[Callable[[], object], float]] = [
+            (self.decide_again, 60),
+            (self.rank, 1),
+            (self.prune, 60),
+            (self.learn_publishers, 600),
+        ]
+        for job, seconds in jobs:
+            scheduler.add_job(
+                _contained(job), "interval", seconds=seconds, name=job.__name__, id=job.__name__,
+                next_run_time=datetime.now(UTC),
+            )  # fmt: skip
+        scheduler.start()
+        try:
+            stop.wait()
+        finally:
+            scheduler.shutdown(wait=True)
+
+
+def _contained(job: Callable[[], object]) -> Callable[[], None]:
+    def once() -> None:
+        try:
+            job()
+        except Exception:
+            log.exception("the job %s failed; it is tried again at its next time", job.__name__)
+
+    return once
+
+
+def _names(names: set[str]) -> str:
+    shown = sorted(names)
+    return ", ".join(shown[:5]) + (f" and {len(shown) - 5} more" if len(shown) > 5 else "")

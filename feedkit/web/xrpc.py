@@ -1,0 +1,174 @@
+"""The methods that the network calls, in the shapes of their lexicons. What is absent is left
+out, never null: one null makes the AppView refuse a whole page."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+
+from flask import Blueprint, current_app, request
+
+from feedkit.settings import FeedConfig, Service
+from feedkit.skeleton import BadCursor, Item, micros, page
+from feedkit.store import Store, StoreError
+from feedkit.web.errors import XrpcError
+
+log = logging.getLogger(__name__)
+blueprint = Blueprint("xrpc", __name__)
+
+MARK_EVERY = 30.0  # seconds between two notes that a feed is asked for
+MAX_CURSOR = 512  # characters; ours stay under 100
+GENERATOR = "app.bsky.feed.generator"
+
+
+@blueprint.get("/.well-known/did.json")
+def did_document() -> dict[str, Any]:
+    service = _service()
+    if service.did != f"did:web:{service.hostname}":
+        raise XrpcError("NotFound", f"this service is {service.did}; its document is elsewhere", 404)
+    return {
+        "@context": ["https://www.w3.org/ns/did/v1"],
+        "id": service.did,
+        "service": [
+            {
+                "id": "#bsky_fg",
+                "type": "BskyFeedGenerator",
+                "serviceEndpoint": f"https://{service.hostname}",
+            }
+        ],
+    }
+
+
+@blueprint.get("/xrpc/app.bsky.feed.describeFeedGenerator")
+def describe_feed_generator() -> dict[str, Any]:
+    service = _service()
+    return {
+        "did": service.did,
+        "feeds": [
+            {"uri": feed_uri(service, feed)} for feed in service.feeds.values() if feed.served
+        ],
+    }
+
+
+@blueprint.get("/xrpc/app.bsky.feed.getFeedSkeleton")
+def get_feed_skeleton() -> dict[str, Any]:
+    service, store = _service(), _store()
+    feed = _feed(service, _one("feed"))
+    limit = _limit(_one("limit", "50"))
+    cursor = _one("cursor", "")
+    if len(cursor) > MAX_CURSOR:
+        raise XrpcError("InvalidRequest", "the cursor is too long to be one of ours")
+    now = datetime.now(UTC)
+    _mark_asked(store, feed, now)
+    try:
+        found = page(store, feed, limit, cursor, now)
+    except BadCursor as error:
+        raise XrpcError("InvalidRequest", str(error)) from error
+    answer: dict[str, Any] = {"feed": [_skeleton_item(item) for item in found.items]}
+    if found.cursor:
+        answer["cursor"] = found.cursor
+    return answer
+
+
+@blueprint.get("/xrpc/_health")
+@blueprint.get("/health")
+def health() -> tuple[dict[str, Any], int]:
+    """Whether this process can answer: 200, or 503 with the reason."""
+    try:
+        stats = _store().stats()
+    except StoreError as error:
+        return {"status": "store unavailable", "message": str(error)}, 503
+    return {"status": "ok", "feeds": len(_service().feeds), **stats}, 200
+
+
+@blueprint.route("/xrpc/<nsid>", methods=["GET", "POST"])
+def unknown_method(nsid: str) -> None:
+    raise XrpcError("MethodNotImplemented", f"this service does not implement {nsid}", 501)
+
+
+def feed_uri(service: Service, feed: FeedConfig) -> str:
+    """The at:// URI of the feed's record; by the publisher's handle until its DID is known."""
+    publisher = feed.publisher or service.publisher
+    return f"at://{publisher_did(publisher) or publisher}/{GENERATOR}/{feed.name}"
+
+
+def publisher_did(publisher: str) -> str | None:
+    """The DID of a publisher, if the store knows it (`feedkit.identity` asks the network)."""
+    if publisher.startswith("did:"):
+        return publisher
+    did = _dids.get(publisher)
+    if did is None:
+        did = _store().identity(publisher)
+        if did is not None:
+            _dids[publisher] = did
+    return did
+
+
+def _skeleton_item(item: Item) -> dict[str, Any]:
+    if item.pinned:
+        reason = {"$type": "app.bsky.feed.defs#skeletonReasonPin"}
+        return {"post": item.uri, "reason": reason}
+    return {"post": item.uri}
+
+
+def _service() -> Service:
+    return current_app.config["SERVICE"]
+
+
+def _store() -> Store:
+    return current_app.config["STORE"]
+
+
+def _one(name: str, default: str | None = None) -> str:
+    values = request.args.getlist(name)
+    if len(values) > 1:
+        raise XrpcError("InvalidRequest", f"the parameter {name} was given {len(values)} times")
+    if not values:
+        if default is None:
+            raise XrpcError("InvalidRequest", f"the parameter {name} is missing")
+        return default
+    return values[0]
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 5 and 1 <= int(text) <= 100):
+        raise XrpcError("InvalidRequest", "limit must be a whole number from 1 to 100")
+    return int(text)
+
+
+def _feed(service: Service, uri: str) -> FeedConfig:
+    scheme, _, path = uri.partition("at://")
+    authority, _, rest = path.partition("/")
+    collection, _, name = rest.partition("/")
+    if scheme or not authority or not name or "/" in name:
+        raise XrpcError("InvalidRequest", "feed must be the at:// URI of a feed's record")
+    feed = service.feeds.get(name)
+    if (
+        feed is None
+        or not feed.served
+        or collection != GENERATOR
+        or not _publishes(feed.publisher or service.publisher, authority)
+    ):
+        raise XrpcError("UnknownFeed", f"this service has no feed {uri[:300]}")
+    return feed
+
+
+def _publishes(publisher: str, authority: str) -> bool:
+    return authority in (publisher, publisher_did(publisher))
+
+
+_dids: dict[str, str] = {}
+_marked: dict[str, float] = {}
+
+
+def _mark_asked(store: Store, feed: FeedConfig, now: datetime) -> None:
+    """Note that someone reads the feed, so that it is ranked again; at most twice a minute."""
+    if monotonic() - _marked.get(feed.name, -MARK_EVERY) < MARK_EVERY:
+        return
+    _marked[feed.name] = monotonic()
+    try:
+        store.mark_asked(feed.name, micros(now))
+    except StoreError as error:  # the page matters more
+        log.warning("feeds.%s: cannot note that it was asked for: %s", feed.name, error)
