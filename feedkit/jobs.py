@@ -70,6 +70,14 @@ class Jobs:
         for problem in learn_publishers(self._service, self._store):
             log.warning("%s", problem)
 
+    def once(self) -> None:
+        """Do everything now, whether it is due or not."""
+        self.decide_again()
+        self.prune()
+        for feed in self._service.feeds.values():
+            if not by_keyset(feed):
+                take_snapshot(self._store, feed)
+
     def run(self, stop: threading.Event) -> None:
         """Do all jobs on their clocks until `stop` is set; the one that is running then ends."""
         scheduler = BackgroundScheduler(

@@ -35,11 +35,20 @@ class PluginDefinitionError(TypeError):
     """A plugin class is written in a way that cannot work. The message names place and remedy."""
 
 
+def yaml_key(name: str) -> str:
+    """The name of a parameter in YAML. `in_` and `except_`, which Python reserves, lose their
+    underscore there; either spelling is understood everywhere."""
+    return name.rstrip("_")
+
+
 class Parameters(BaseModel):
     """A frozen set of declared parameters. See `feedkit.plugin` for what to derive from."""
 
     model_config = ConfigDict(
         frozen=True,
+        alias_generator=yaml_key,
+        validate_by_alias=True,
+        validate_by_name=True,
         extra="forbid",
         coerce_numbers_to_str=True,
         arbitrary_types_allowed=True,
@@ -60,7 +69,7 @@ class Parameters(BaseModel):
                     f"({', '.join(names) or 'none'}), not {len(args)}"
                 )
             for name, value in zip(names, args, strict=False):
-                if name in kwargs:
+                if name in kwargs or yaml_key(name) in kwargs:
                     raise TypeError(f"{type(self).__name__} was given {name!r} twice")
                 kwargs[name] = value
         super().__init__(**kwargs)
@@ -100,7 +109,7 @@ class Parameters(BaseModel):
             return values
         return {
             name: (value,)
-            if name in cls.plural
+            if _field(cls, name) in cls.plural
             and value is not None
             and not isinstance(value, (*_COLLECTIONS, Mapping))
             and not isinstance(value, types.GeneratorType)
@@ -126,6 +135,13 @@ class Parameters(BaseModel):
     def _values(self) -> tuple[Any, ...]:
         return tuple(self.__dict__[name] for name in type(self).model_fields)
 
+    def __getstate__(self) -> dict[Any, Any]:
+        # What `cached_property` keeps is made again on the other side: it need not be picklable.
+        state = super().__getstate__()
+        fields = type(self).model_fields
+        kept = {name: value for name, value in self.__dict__.items() if name in fields}
+        return {**state, "__dict__": kept}
+
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for name, field in type(self).model_fields.items():
             value = self.__dict__[name]
@@ -135,8 +151,7 @@ class Parameters(BaseModel):
     @classmethod
     def yaml_name(cls) -> str:
         """The name in YAML: the class name in snake case."""
-        spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__)
-        return spaced.lower()
+        return snake_case(cls.__name__)
 
     def children(self) -> Iterator[Parameters]:
         """The plugins among this one's parameters, in field order."""
@@ -155,6 +170,15 @@ class Parameters(BaseModel):
             f"{name}={_canonical(self.__dict__[name])}" for name in sorted(type(self).model_fields)
         )
         return f"{self.yaml_name()}({','.join(values)})"
+
+
+def _field(cls: type[Parameters], key: str) -> str:
+    return key if key in cls.model_fields else f"{key}_"
+
+
+def snake_case(name: str) -> str:
+    """`HasMedia` gives `has_media`, `HTTPLinks` gives `http_links`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def _count(number: int, word: str) -> str:
@@ -216,4 +240,4 @@ def _canonical(value: Any) -> str:
     return repr(value)
 
 
-__all__ = ["Parameters", "PluginDefinitionError", "PrivateAttr"]
+__all__ = ["Parameters", "PluginDefinitionError", "PrivateAttr", "snake_case"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from feedkit.cli import cli, load, with_config
+from feedkit.cli.group import cli, load, with_config
 
 
 @cli.command()

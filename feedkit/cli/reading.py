@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from feedkit.cli import cli, load, log_to_stderr, open_checked, with_config
+from feedkit.cli.group import cli, load, log_to_stderr, open_checked, with_config
 
 if TYPE_CHECKING:
     from feedkit.event import Frame

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from feedkit.cli import cli, load, log_to_stderr, open_checked, with_config
+from feedkit.cli.group import cli, load, log_to_stderr, open_checked, with_config
 
 log = logging.getLogger("feedkit")
 
@@ -50,7 +50,8 @@ def ingest(config: Path) -> None:
 
 @cli.command()
 @with_config
-def jobs(config: Path) -> None:
+@click.option("--once", is_flag=True, help="Do each job once, now, rank every feed, and end.")
+def jobs(config: Path, once: bool) -> None:
     """Rank, prune and decide again, on a clock."""
     from feedkit.jobs import Jobs
 
@@ -58,8 +59,12 @@ def jobs(config: Path) -> None:
     stop = stop_on_signal()
     service = load(config)
     store = open_checked(service)
+    work = Jobs(service, store)
     try:
-        Jobs(service, store).run(stop)
+        if once:
+            work.once()
+        else:
+            work.run(stop)
     finally:
         store.close()
 

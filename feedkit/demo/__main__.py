@@ -1,0 +1,3 @@
+from feedkit.demo import write
+
+write()

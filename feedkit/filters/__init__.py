@@ -1,0 +1,17 @@
+"""The built-in filters. A new one is a class in one of these modules and a name in `FILTERS`."""
+
+from __future__ import annotations
+
+from feedkit.filters.author import Author, Quote, Reply
+from feedkit.filters.boolean import Everything, SameAs
+from feedkit.filters.content import HasMedia, Labelled, LinksTo
+from feedkit.filters.regex import Regex
+from feedkit.filters.text import Hashtags, Keywords, Language
+from feedkit.plugin import All, Any, Filter, Not
+
+FILTERS: tuple[type[Filter], ...] = (
+    All, Any, Not, Everything, SameAs,
+    Keywords, Hashtags, Regex, Language,
+    Author, Reply, Quote,
+    HasMedia, LinksTo, Labelled,
+)  # fmt: skip

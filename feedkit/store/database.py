@@ -1,0 +1,177 @@
+"""One database, SQLite or PostgreSQL, behind the few calls that the store needs.
+
+SQL is written once, with `?` for parameters. `{each_text}` and `{each_int}` in a statement stand for
+«every value of one list parameter, joined to the table that follows»: a list has any length, so
+the statement stays the same text and is prepared once.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import peewee
+
+from feedkit.store.errors import StoreError
+from feedkit.store.faults import DRIVER_ERRORS, explain
+
+# Any fixed numbers do: they name feedkit's advisory locks within a PostgreSQL database.
+_WRITERS, _MIGRATION = 0x66656564, 0x66656565
+LOCK_TIMEOUT = 5.0  # seconds that a writer waits for another one
+
+_EACH = {
+    "sqlite": {
+        "each_text": "json_each(?) AS k CROSS JOIN",
+        "each_int": "json_each(?) AS k CROSS JOIN",
+        "each_row": "k CROSS JOIN",
+    },
+    "postgresql": {
+        "each_text": "unnest(?::text[]) AS k(value) JOIN",
+        "each_int": "unnest(?::bigint[]) AS k(value) JOIN",
+        "each_row": "k JOIN",
+    },
+}
+
+
+class Database:
+    """A database and how to speak to it. One connection for each thread, opened at first use."""
+
+    def __init__(self, driver: peewee.Database, dialect: str, place: str) -> None:
+        self.driver = driver
+        self.dialect = dialect
+        self.place = place  # its address without the password, for messages
+        self._dropped = threading.local()
+
+    @property
+    def sqlite(self) -> bool:
+        return self.dialect == "sqlite"
+
+    def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows that a statement gives. Outside a transaction one that was dropped by the
+        server since the last call is opened again."""
+        try:
+            with self._explained():
+                return self._fetch(sql, params)
+        except StoreError:
+            if not self._dropped.now:
+                raise
+        with self._explained():
+            return self._fetch(sql, params)
+
+    def run(self, sql: str, params: Sequence[Any] = ()) -> int:
+        """Run a statement; how many rows it changed."""
+        with self._explained():
+            return self.driver.execute_sql(translate(self.dialect, sql), params).rowcount
+
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run a statement for each of `rows`."""
+        if rows := list(rows):
+            with self._explained():
+                self.driver.cursor().executemany(translate(self.dialect, sql), rows)
+
+    def insert(
+        self, head: str, rows: Sequence[Sequence[Any]], tail: str = ""
+    ) -> list[tuple[Any, ...]]:
+        """Insert `rows` in their order, and what RETURNING in `tail` gives."""
+        found: list[tuple[Any, ...]] = []
+        step = max(1, 10_000 // len(rows[0])) if rows else 1  # SQLite takes 32,766 parameters
+        for start in range(0, len(rows), step):
+            some = rows[start : start + step]
+            values = ",".join([f"({','.join('?' * len(some[0]))})"] * len(some))
+            params = [value for row in some for value in row]
+            with self._explained():
+                found += self._fetch(f"{head} VALUES {values} {tail}", params, returns=bool(tail))
+        return found
+
+    def matching(
+        self, columns: Sequence[str], rows: Sequence[Sequence[Any]], sql: str
+    ) -> list[tuple[Any, ...]]:
+        """The rows of `sql` with `{each_row}` being the keys `k(columns)` in `rows`."""
+        found: list[tuple[Any, ...]] = []
+        step = 10_000 // len(columns)
+        for start in range(0, len(rows), step):
+            some = rows[start : start + step]
+            values = ",".join([f"({','.join('?' * len(columns))})"] * len(some))
+            keys = f"WITH k({', '.join(columns)}) AS (VALUES {values}) "
+            found += self.rows(keys + sql, [value for row in some for value in row])
+        return found
+
+    def list_of(self, values: Iterable[Any]) -> Any:
+        """A list as the one parameter of `{each_text}` or `{each_int}`."""
+        return json.dumps(list(values), ensure_ascii=False) if self.sqlite else list(values)
+
+    @contextmanager
+    def writing(self, source: str = "") -> Iterator[None]:
+        """A transaction that no other writer disturbs.
+
+        With `source` given: the ingest of that source. On PostgreSQL ingests of several sources
+        (shards) write at the same time, each source by one process at a time; everything else
+        that writes posts waits for them and they for it.
+        """
+        with self._explained():
+            with self.driver.atomic(*(("IMMEDIATE",) if self.sqlite else ())):
+                if not self.sqlite and source:
+                    self._fetch(
+                        "SELECT pg_advisory_xact_lock_shared(?), pg_advisory_xact_lock(?, hashtext(?))",
+                        (_WRITERS, _WRITERS, source),
+                    )
+                elif not self.sqlite:
+                    self._fetch("SELECT pg_advisory_xact_lock(?)", (_WRITERS,))
+                yield
+
+    @contextmanager
+    def migrating(self) -> Iterator[None]:
+        """A transaction in which one process alone changes the tables."""
+        with self._explained():
+            if self.sqlite:  # another process may be migrating a large store: wait for it
+                self._fetch("PRAGMA busy_timeout = 60000")
+            with self.driver.atomic(*(("EXCLUSIVE",) if self.sqlite else ())):
+                if not self.sqlite:
+                    self._fetch("SET LOCAL statement_timeout = 0")
+                    self._fetch("SET LOCAL lock_timeout = 60000")
+                    self._fetch("SELECT pg_advisory_xact_lock(?)", (_MIGRATION,))
+                yield
+            if self.sqlite:
+                self._fetch(f"PRAGMA busy_timeout = {LOCK_TIMEOUT * 1000:.0f}")
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        if not self.driver.is_closed():
+            self.driver.close()
+
+    def _fetch(
+        self, sql: str, params: Sequence[Any] = (), returns: bool = True
+    ) -> list[tuple[Any, ...]]:
+        cursor = self.driver.execute_sql(translate(self.dialect, sql), params)
+        return cursor.fetchall() if returns and cursor.description else []
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (StoreError, *DRIVER_ERRORS) as error:
+            self._drop_if_broken()
+            if isinstance(error, StoreError):
+                raise
+            raise explain(error, self.place) from error
+
+    def _drop_if_broken(self) -> None:
+        """Let go of a connection that the server has closed, so that the next call opens one."""
+        self._dropped.now = False
+        if self.sqlite or self.driver.is_closed() or self.driver.in_transaction():
+            return
+        if self.driver.connection().closed:
+            self._dropped.now = True
+            self.driver.close()
+
+
+@lru_cache(maxsize=512)
+def translate(dialect: str, sql: str) -> str:
+    """`sql` in a dialect's words."""
+    for name, words in _EACH[dialect].items():
+        sql = sql.replace("{" + name + "}", words)
+    return sql if dialect == "sqlite" else sql.replace("?", "%s")

@@ -1,0 +1,95 @@
+"""What a database driver's error means for the operator."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import peewee
+
+from feedkit.store.errors import SchemaError, StoreError, Unavailable
+
+try:
+    import psycopg
+
+    _PSYCOPG: tuple[type[Exception], ...] = (psycopg.Error,)
+except ImportError:  # the extra `postgres` is not installed: a store of SQLite needs no driver
+    _PSYCOPG = ()
+
+# A value that cannot be written is refused by the driver (OverflowError: an integer beyond 64
+# bits; ValueError: a lone surrogate, which UTF-8 has no bytes for).
+DRIVER_ERRORS: tuple[type[Exception], ...] = (
+    peewee.PeeweeException,
+    sqlite3.Error,
+    OverflowError,
+    UnicodeError,
+    *_PSYCOPG,
+)
+
+_MIGRATE = "its tables do not fit this version of feedkit; run `feedkit migrate`"
+_FULL = "its disk is full; free some space, then start feedkit again"
+_READ_ONLY = "it is read-only; give feedkit's user the right to write the file and its folder"
+
+# Part of SQLite's message → what to say.
+_SQLITE: tuple[tuple[str, type[StoreError], str], ...] = (
+    ("is locked", Unavailable, "another program holds its lock for too long; is a backup or an "
+     "editor open on it? Close it, then try again"),
+    ("readonly", StoreError, _READ_ONLY),
+    ("disk is full", StoreError, _FULL),
+    ("disk I/O", StoreError, "its disk cannot be read or written; check the disk"),
+    ("unable to open", Unavailable, "it cannot be opened; check that its folder exists and that "
+     "feedkit's user may write there"),
+    ("not a database", StoreError, "the file is not an SQLite database; check the path"),
+    ("malformed", StoreError, "the file is damaged; restore a backup, or delete it to start anew"),
+    ("no such table", SchemaError, _MIGRATE),
+    ("no such column", SchemaError, _MIGRATE),
+    ("has no column", SchemaError, _MIGRATE),
+)  # fmt: skip
+
+# The beginning of an SQLSTATE (appendix A of PostgreSQL's manual) → what to say.
+_POSTGRESQL: tuple[tuple[str, type[StoreError], str], ...] = (
+    ("42P01", SchemaError, _MIGRATE),
+    ("42703", SchemaError, _MIGRATE),
+    ("42501", StoreError, "feedkit's user may not do this; grant it the rights on the schema"),
+    ("25006", StoreError, "the server is read-only; is this a replica? Connect to the primary"),
+    ("53100", StoreError, "the server's disk is full; free some space, then start feedkit again"),
+    ("53300", Unavailable, "the server has no connection left; lower the number of web processes"),
+    ("57014", Unavailable, "the server took too long to answer"),
+    ("55P03", Unavailable, "another program holds a lock for too long"),
+    ("40", Unavailable, "another program changed the same rows at the same moment"),
+    ("22", StoreError, "it refuses a value"),
+    ("28", StoreError, "it refuses the user or the password; check the address"),
+    ("3D", StoreError, "the database does not exist; create it with `createdb`"),
+    ("08", Unavailable, "the connection was lost"),
+    ("57P", Unavailable, "the server is shutting down or starting"),
+)  # fmt: skip
+
+
+def explain(error: Exception, place: str) -> StoreError:
+    """The error that feedkit reports in place of a driver's."""
+    cause: Any = getattr(error, "orig", None) or error
+    said = " ".join(str(cause).split())
+    if isinstance(cause, (OverflowError, UnicodeError)):
+        return StoreError(f"store {place}: it refuses a value ({said})")
+    state = getattr(cause, "sqlstate", None)
+    if state:
+        for beginning, kind, meaning in _POSTGRESQL:
+            if state.startswith(beginning):
+                return kind(f"store {place}: {meaning} ({said})")
+    elif isinstance(cause, sqlite3.Error):
+        for part, kind, meaning in _SQLITE:
+            if part in said:
+                return kind(f"store {place}: {meaning} ({said})")
+    elif isinstance(cause, _PSYCOPG) and "Operational" in type(cause).__name__:
+        for part, meaning in _CONNECTING:
+            if part in said:
+                return StoreError(f"store {place}: {meaning} ({said})")
+        return Unavailable(f"store {place}: the server cannot be reached ({said})")
+    return StoreError(f"store {place}: {said}")
+
+
+# While a connection is made psycopg has no SQLSTATE, only the server's words.
+_CONNECTING = (
+    ("password", "it refuses the user or the password; check the address"),
+    ("does not exist", "the user or database does not exist; check the address"),
+)

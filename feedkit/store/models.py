@@ -1,0 +1,172 @@
+"""The tables, as peewee models. They are made by `feedkit.store.migrations`, never from here; a
+test checks that both agree. Times are microseconds since 1970, UTC.
+
+Queries that run for every page or every batch are SQL by hand (measured: building one with the
+ORM costs more than running it); the others use these models.
+"""
+
+from __future__ import annotations
+
+from peewee import (
+    BigAutoField,
+    BigIntegerField,
+    BlobField,
+    BooleanField,
+    CompositeKey,
+    IntegerField,
+    Model,
+    SmallIntegerField,
+    TextField,
+)
+
+
+class Feed(Model):
+    """A feed that has or had hits. `fingerprint`: the filter by which its posts were decided."""
+
+    id = BigAutoField()
+    name = TextField(unique=True)
+    fingerprint = TextField(default="")
+    asked_at = BigIntegerField(default=0)  # when somebody last asked for a page of it
+
+    class Meta:
+        table_name = "feeds"
+
+
+class Post(Model):
+    """A post that some feed wants. `body`: its content as JSON, see `feedkit.store.body`."""
+
+    id = BigAutoField()  # never used twice
+    uri = TextField(unique=True)
+    author = TextField(index=True)
+    cid = TextField()
+    rev = TextField()
+    sort_at = BigIntegerField()
+    seen_at = BigIntegerField()
+    hidden = BooleanField(default=False)  # its author's account is not active
+    body = TextField()
+    likes = IntegerField(default=0)
+    reposts = IntegerField(default=0)
+    replies = IntegerField(default=0)
+    quotes = IntegerField(default=0)
+
+    class Meta:
+        table_name = "posts"
+
+
+class Hit(Model):
+    """This post is in this feed."""
+
+    feed_id = BigIntegerField()
+    sort_at = BigIntegerField()
+    post_id = BigIntegerField(index=True)
+
+    class Meta:
+        table_name = "hits"
+        primary_key = CompositeKey("feed_id", "sort_at", "post_id")
+
+
+class Engagement(Model):
+    """A record that engages with a stored post. Actor, kind and record key are its URI.
+    `counted` is False for the second like or repost of one post by one actor."""
+
+    actor = TextField()
+    rkey = TextField()
+    kind = SmallIntegerField()  # see `feedkit.store.fold.KINDS`
+    post_id = BigIntegerField()
+    counted = BooleanField(default=True)
+
+    class Meta:
+        table_name = "engagements"
+        primary_key = CompositeKey("actor", "rkey", "kind")
+        indexes = ((("post_id", "kind", "actor"), False),)
+
+
+class Account(Model):
+    """An account that is not active, so that its later posts start hidden."""
+
+    did = TextField(primary_key=True)
+    state = TextField()
+
+    class Meta:
+        table_name = "accounts"
+
+
+class Tombstone(Model):
+    """What is left of a post that was removed: its last rev, so that a replay of older commits
+    does not bring it back. `deleted`: the post itself is gone, not only our interest in it."""
+
+    uri = TextField(primary_key=True)
+    rev = TextField()
+    at = BigIntegerField(index=True)
+    deleted = BooleanField()
+
+    class Meta:
+        table_name = "tombstones"
+
+
+class Cursor(Model):
+    """How far a source was read."""
+
+    source = TextField(primary_key=True)
+    cursor = BigIntegerField()
+    time = BigIntegerField()
+
+    class Meta:
+        table_name = "cursors"
+
+
+class Gap(Model):
+    """A stretch of the stream that was missed."""
+
+    id = BigAutoField()
+    source = TextField()
+    from_us = BigIntegerField()
+    to_us = BigIntegerField()
+    reason = TextField()
+    seen_at = BigIntegerField(index=True)
+
+    class Meta:
+        table_name = "gaps"
+
+
+class Version(Model):
+    """One ranking of a feed, for everybody (`viewer` empty) or for a viewer. Never changed."""
+
+    id = BigAutoField()
+    feed_id = BigIntegerField()
+    viewer = TextField(default="")
+    created_at = BigIntegerField(index=True)
+    size = IntegerField()
+    recipe = TextField(default="")  # what it was ranked and selected by
+
+    class Meta:
+        table_name = "versions"
+        indexes = ((("feed_id", "viewer", "id"), False),)
+
+
+class Chunk(Model):
+    """A run of a version's post ids, 8 bytes each, little-endian."""
+
+    version_id = BigIntegerField()
+    number = IntegerField()
+    ids = BlobField()
+
+    class Meta:
+        table_name = "chunks"
+        primary_key = CompositeKey("version_id", "number")
+
+
+class Identity(Model):
+    """Which DID a handle belongs to, and when that was checked."""
+
+    handle = TextField(primary_key=True)
+    did = TextField()
+    checked_at = BigIntegerField()
+
+    class Meta:
+        table_name = "identities"
+
+
+MODELS = (
+    Feed, Post, Hit, Engagement, Account, Tombstone, Cursor, Gap, Version, Chunk, Identity,
+)  # fmt: skip

@@ -1,0 +1,108 @@
+"""From the address of a store to a database. Opens no connection."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import peewee
+
+from feedkit.store.database import LOCK_TIMEOUT, Database
+from feedkit.store.errors import StoreError
+
+_FORMS = "write sqlite:///feedkit.db or postgresql://user:password@host/database"
+
+
+def open_database(url: str, timeout: float | None = None) -> Database:
+    """The database at `url`; `timeout` (seconds) bounds every statement, for the processes that
+    answer requests. Raises `StoreError` for an address that cannot be one."""
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite":
+        return _sqlite(rest, timeout)
+    if scheme in ("postgres", "postgresql"):
+        return _postgresql("postgresql://" + rest, timeout)
+    raise StoreError(f"store {redact(url)!r}: feedkit knows no such kind of store; {_FORMS}")
+
+
+def redact(url: str) -> str:
+    """`url` without its password, for messages."""
+    try:
+        parts = urlsplit(url)
+        if "@" not in parts.netloc:
+            return url
+        user = parts.netloc.rpartition("@")[0].partition(":")[0]
+        where = parts.netloc.rpartition("@")[2]
+        return urlunsplit((parts.scheme, f"{user}@{where}", parts.path, "", ""))
+    except ValueError:
+        return url.partition("://")[0] + "://…"
+
+
+def _sqlite(rest: str, timeout: float | None) -> Database:
+    path = unquote(rest[1:]) if rest.startswith("/") else ""
+    if not path:
+        raise StoreError(
+            f"store 'sqlite://{rest}': no file is named; {_FORMS} (three slashes for a path from "
+            "here, four for one from the root)"
+        )
+    if path == ":memory:":
+        raise StoreError(
+            "store 'sqlite:///:memory:': every thread and process would see a store of its own; "
+            "name a file"
+        )
+    if sqlite3.sqlite_version_info < (3, 35):
+        raise StoreError(
+            f"this Python comes with SQLite {sqlite3.sqlite_version}, but feedkit needs 3.35 or "
+            "newer; install a newer Python"
+        )
+    if Path(path).is_dir():
+        raise StoreError(f"store sqlite:///{path}: this is a folder; name a file in it")
+    busy = LOCK_TIMEOUT if timeout is None else min(timeout, LOCK_TIMEOUT)
+    driver = peewee.SqliteDatabase(
+        path,
+        timeout=busy,
+        # NORMAL in WAL: a power cut may lose the last transactions, whole and in order; the
+        # cursor is in them, so the stream is read again from there.
+        pragmas={"synchronous": "normal", "cache_size": -65536, "temp_store": "memory"},
+    )
+    return Database(driver, "sqlite", f"sqlite:///{path}")
+
+
+class _Postgresql(peewee.PostgresqlDatabase):  # type: ignore[misc]
+    settings = ""
+
+    def _initialize_connection(self, conn: Any) -> None:
+        conn.execute(self.settings)
+
+
+def _postgresql(url: str, timeout: float | None) -> Database:
+    try:
+        from psycopg import ProgrammingError
+        from psycopg.conninfo import conninfo_to_dict
+    except ImportError as error:
+        raise StoreError(
+            f"store {redact(url)}: PostgreSQL needs its driver; "
+            "install it with `pip install 'feedkit[postgres]'`"
+        ) from error
+    try:
+        given = conninfo_to_dict(url)
+    except ProgrammingError as error:
+        raise StoreError(f"store {redact(url)}: the address cannot be read; {_FORMS}") from error
+    options: dict[str, Any] = {"application_name": "feedkit", "connect_timeout": 10}
+    if timeout is not None:
+        options["connect_timeout"] = max(2, round(timeout))  # libpq knows whole seconds, from 2 on
+        options["tcp_user_timeout"] = round(timeout * 1000)
+    driver = _Postgresql(
+        url,
+        prefer_psycopg3=True,
+        **{name: value for name, value in options.items() if name not in given},
+    )
+    driver.settings = (
+        f"SET statement_timeout = {round((timeout or 0) * 1000)};"
+        f"SET lock_timeout = {round(LOCK_TIMEOUT * 1000)};"
+        # What `synchronous` = NORMAL is to SQLite: a crash of the server may lose the last
+        # transactions, whole and in order, with the cursor that stands in them.
+        "SET synchronous_commit = off"
+    )
+    return Database(driver, "postgresql", redact(url))

@@ -1,0 +1,278 @@
+"""YAML text as a tree whose every value knows its place; Python values as the same tree.
+
+All scalars are text: the type of the parameter converts, so `no`, `12:30` and `3.10` survive.
+The tree is built from the parser's events, not from its nodes: so nesting and aliases can be
+bounded before anything is built from them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from feedkit.problems import Place, Problems, shorten
+from feedkit.yamlsyntax import syntax_problem, text_of
+
+try:
+    from yaml import CBaseLoader as Loader
+except ImportError:  # PyYAML built without libyaml
+    from yaml import BaseLoader as Loader  # type: ignore[assignment]
+
+DEEPEST = 40  # levels of nesting
+MOST_REPEATED = 200_000  # values that aliases may repeat, all together: an alias bomb has billions
+_VARIABLE = re.compile(r"\$?\$\{([^{}]*)\}?")
+_NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A value and its place. `size`: how many nodes it is, itself included."""
+
+    place: Place
+
+    @property
+    def size(self) -> int:
+        return 1
+
+
+@dataclass(frozen=True, eq=False)
+class Broken(Node):
+    """A value whose problem is reported already: whoever meets it keeps silent."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scalar(Node):
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Ready(Node):
+    """A Python value that is no text, list or mapping: a plugin, a number, a duration."""
+
+    value: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Sequence(Node):
+    items: tuple[Node, ...]
+    size: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class MappingNode(Node):
+    """`places` are those of the keys."""
+
+    entries: Mapping[str, Node]
+    places: Mapping[str, Place]
+    size: int = 1
+
+    def over(self, other: MappingNode) -> MappingNode:
+        """The entries of `other`, with these laid over them."""
+        return MappingNode(
+            self.place, {**other.entries, **self.entries}, {**other.places, **self.places}
+        )
+
+
+def parse(
+    source: bytes | str, file: str, problems: Problems, environ: Mapping[str, str] = os.environ
+) -> Node | None:
+    """The tree of a YAML document, or None where its syntax is broken (then said in `problems`)."""
+    text = text_of(source, file, problems)
+    if text is None:
+        return None
+    reader = _Reader(text, file, problems, environ)
+    try:
+        return reader.document()
+    except yaml.YAMLError as error:
+        problems.add(*syntax_problem(error, file, reader.lines))
+    except _Hopeless as error:
+        problems.add(error.place, "", str(error))
+    return None
+
+
+class _Hopeless(Exception):
+    """Reading on makes no sense."""
+
+    def __init__(self, place: Place, message: str) -> None:
+        self.place = place
+        super().__init__(message)
+
+
+class _Reader:
+    """One pass over the parser's events."""
+
+    def __init__(
+        self, text: str, file: str, problems: Problems, environ: Mapping[str, str]
+    ) -> None:
+        self.text = text
+        self.lines = text.split("\n")
+        self.file, self.problems, self.environ = file, problems, environ
+        self.events: Iterator[yaml.Event] = yaml.parse(text, Loader=Loader)
+        self.anchors: dict[str, Node | None] = {}  # None: still being read
+        self.repeated = 0
+
+    def document(self) -> Node | None:
+        next(self.events)  # the stream's start
+        event = next(self.events)
+        if isinstance(event, yaml.StreamEndEvent):
+            raise _Hopeless(Place(self.file, 1), "the file is empty")
+        node = self.node(next(self.events), "", 0)
+        next(self.events)  # the document's end
+        event = next(self.events)
+        if not isinstance(event, yaml.StreamEndEvent):
+            raise _Hopeless(self.place(event), "a second document begins here; only one is read")
+        return node
+
+    def place(self, event: yaml.Event) -> Place:
+        return Place(self.file, event.start_mark.line + 1, event.start_mark.column + 1)
+
+    def node(self, event: yaml.Event, path: str, depth: int) -> Node:
+        place = self.place(event)
+        if isinstance(event, yaml.AliasEvent):
+            return self.alias(event.anchor, place, path)
+        if event.tag and not event.tag.startswith(("tag:yaml.org,2002:str", "!!str")):
+            what = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self.problems.add(place, path, f"{what} is a YAML tag, which mean nothing here; "
+                              "quote a text that begins with '!'")  # fmt: skip
+        if depth > DEEPEST:
+            raise _Hopeless(place, f"this is nested more than {DEEPEST} levels deep")
+        if event.anchor:
+            self.anchors[event.anchor] = None
+        if isinstance(event, yaml.SequenceStartEvent):
+            node = self.sequence(place, path, depth)
+        elif isinstance(event, yaml.MappingStartEvent):
+            node = self.mapping(place, path, depth)
+        else:
+            node = self.scalar(event, place, path)
+        if event.anchor:
+            self.anchors[event.anchor] = node
+        return node
+
+    def alias(self, anchor: str, place: Place, path: str) -> Node:
+        if anchor not in self.anchors:
+            self.problems.add(place, path, f"no '&{anchor}' stands before this '*{anchor}'; "
+                              "quote a text that begins with '*'")  # fmt: skip
+            return Broken(place)
+        node = self.anchors[anchor]
+        if node is None:
+            self.problems.add(place, path, f"'*{anchor}' stands inside '&{anchor}' itself")
+            return Broken(place)
+        self.repeated += node.size
+        if self.repeated > MOST_REPEATED:
+            raise _Hopeless(place, f"the aliases repeat more than {MOST_REPEATED:,} values")
+        return node
+
+    def sequence(self, place: Place, path: str, depth: int) -> Node:
+        items: list[Node] = []
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            where = f"{path}[{len(items)}]"
+            if _is_empty(event):
+                items.append(self.empty(event, where, "this list item is empty"))
+            else:
+                items.append(self.node(event, where, depth + 1))
+        return Sequence(place, tuple(items), 1 + sum(item.size for item in items))
+
+    def mapping(self, place: Place, path: str, depth: int) -> Node:
+        entries: dict[str, Node] = {}
+        places: dict[str, Place] = {}
+        merged: list[MappingNode] = []
+        while not isinstance(key := next(self.events), yaml.MappingEndEvent):
+            where = self.place(key)
+            if not isinstance(key, yaml.ScalarEvent):
+                self.node(key, path, depth + 1)
+                self.node(next(self.events), path, depth + 1)
+                self.problems.add(where, path, "a key must be a plain word")
+                continue
+            name = key.value
+            below = f"{path}.{name}" if path else name
+            event = next(self.events)
+            if _is_empty(event):
+                value = self.empty(event, below, f"{name!r} has no value", where)
+            else:
+                value = self.node(event, below, depth + 1)
+            if name == "<<" and not key.style:
+                merged.extend(self.merged(value, path))
+            elif name in entries:
+                self.problems.add(where, below, f"{name!r} stands here twice; "
+                                  f"the first is at {places[name]}")  # fmt: skip
+            else:
+                entries[name], places[name] = value, where
+        node = MappingNode(place, entries, places)
+        for other in merged:
+            node = node.over(other)
+        return MappingNode(
+            place, node.entries, node.places, 1 + sum(n.size for n in node.entries.values())
+        )
+
+    def merged(self, value: Node, path: str) -> Iterator[MappingNode]:
+        for node in value.items if isinstance(value, Sequence) else (value,):
+            if isinstance(node, MappingNode):
+                yield node
+            elif not isinstance(node, Broken):
+                self.problems.add(node.place, path, "'<<' can only merge mappings")
+
+    def empty(
+        self, event: yaml.Event, path: str, what: str, instead: Place | None = None
+    ) -> Broken:
+        place = self.place(event)
+        rest = self.lines[place.line - 1][place.column - 1 :].strip()
+        if rest.startswith("#"):
+            word = rest.split(",")[0].split("]")[0].strip()
+            remedy = f"'#' begins a comment in YAML: quote it, \"{word[:40]}\""
+        else:
+            remedy = "write one or take it out" if instead is None else "write one, or no key"
+        self.problems.add(instead or place, path, f"{what}; {remedy}")
+        return Broken(place)
+
+    def scalar(self, event: yaml.ScalarEvent, place: Place, path: str) -> Node:
+        if "\0" in event.value:
+            self.problems.add(place, path, "a text cannot hold the character \\0")
+            return Broken(place)
+        if "${" not in event.value:
+            return Scalar(place, event.value)
+        broken = False
+
+        def value(match: re.Match[str]) -> str:
+            nonlocal broken
+            whole = match[0]
+            if whole.startswith("$$"):
+                return whole[1:]
+            parts = _NAME.fullmatch(match[1]) if whole.endswith("}") else None
+            if parts is None:
+                broken = True
+                message = f"{shorten(whole)} is no variable: write ${{NAME}} or ${{NAME:-default}}"
+                self.problems.add(place, path, f"{message}; a plain '${{' is written '$${{'")
+                return ""
+            name, default = parts[1], parts[2]
+            found = self.environ.get(name)
+            if default is not None:
+                return found or str(default)
+            if found is None:
+                broken = True
+                self.problems.add(place, path, f"the environment has no variable {name}; "
+                                  f"set it, or write ${{{name}:-default}}")  # fmt: skip
+            return found or ""
+
+        text = _VARIABLE.sub(value, event.value)
+        return Broken(place) if broken else Scalar(place, text)
+
+
+def _is_empty(event: yaml.Event) -> bool:
+    return isinstance(event, yaml.ScalarEvent) and not event.value and not event.style
+
+
+def from_python(value: Any, place: Place) -> Node:
+    """The tree of a Python value, all of it at one place."""
+    if isinstance(value, str):
+        return Scalar(place, value)
+    if isinstance(value, Mapping):
+        entries = {str(key): from_python(item, place) for key, item in value.items()}
+        return MappingNode(place, entries, dict.fromkeys(entries, place))
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return Sequence(place, tuple(from_python(item, place) for item in value))
+    return Ready(place, value)
