@@ -7,6 +7,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
 from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
@@ -15,6 +16,7 @@ from feedkit.parameters import Parameters
 from feedkit.plugin import Plugin
 from feedkit.yamltree import MappingNode, Node, Scalar, Sequence
 
+Registry = Mapping[str, Mapping[str, type[Parameters]]]  # kind → name in YAML → class
 _COLLECTIONS = (tuple, frozenset, set, list)
 
 
@@ -38,7 +40,7 @@ class Shape:
         below = (*self.choices, *((self.item,) if self.item else ()))
         return any(shape.takes_mapping for shape in below)
 
-    def fitting(self, node: Node, registry: Mapping[str, Mapping[str, type[Plugin]]]) -> Shape:
+    def fitting(self, node: Node, registry: Registry) -> Shape:
         """Of several choices the one that `node` is meant for, as far as its form tells."""
         if not self.choices:
             return self
@@ -85,4 +87,14 @@ def shape_of(annotation: Any) -> Shape:
         return Shape(model=annotation)
     if annotation is timedelta:
         return Shape(duration=True)
-    return Shape(mapping=issubclass(annotation, (BaseModel, Mapping)) or typing.is_typeddict(annotation))
+    return Shape(
+        mapping=issubclass(annotation, (BaseModel, Mapping)) or typing.is_typeddict(annotation)
+    )
+
+
+@cache
+def keys_of(cls: type[Parameters]) -> dict[str, Shape]:
+    """What may be written under a plugin or section, in order, with the shape of its value."""
+    return {
+        field.alias or name: shape_of(field.annotation) for name, field in cls.model_fields.items()
+    }

@@ -7,17 +7,15 @@ parameters are left to pydantic, whose errors are brought back to the values the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from feedkit.annotations import Shape, shape_of
-from feedkit.discover import Registry
+from feedkit.annotations import Registry, Shape, keys_of
 from feedkit.duration import parse_duration
 from feedkit.parameters import Parameters
 from feedkit.plugin import KINDS, Filter, Plugin
-from feedkit.problems import Place, Problems, did_you_mean, in_words, shorten
+from feedkit.problems import Place, Problems, did_you_mean, in_words, nearest, shorten
 from feedkit.validation import report
 from feedkit.yamltree import Broken, MappingNode, Node, Ready, Scalar, Sequence
 
@@ -41,23 +39,32 @@ class Builder:
     ) -> None:
         self.registry, self.problems, self.named = registry, problems, named
         self.parts: dict[str, Filter | None] = {}
-        self.places: dict[int, tuple[Plugin, Place, str]] = {}  # of every plugin, by identity
+        # Every plugin that was made, with place and path, by what it belongs to: `feeds.linux`.
+        self.made: dict[str, list[tuple[Parameters, Place, str]]] = {}
+        self.parts_in: dict[str, list[str]] = {}  # `filters.NAME`, by what they stand in
+        self.owner = ""
         self._ring: list[str] = []
 
     def part(self, name: str, place: Place, path: str) -> Filter | None:
         """The named filter of that name."""
+        self.parts_in.setdefault(self.owner, []).append(f"filters.{name}")
         if name in self._ring:
             ring = " → ".join([*self._ring[self._ring.index(name) :], name])
             self.problems.add(place, path, f"this filter contains itself: {ring}")
             return None
         if name not in self.parts:
             self._ring.append(name)
+            owner, self.owner = self.owner, f"filters.{name}"
             built = self.plugin(self.named[name], "filter", f"filters.{name}")
+            self.owner = owner
             self._ring.pop()
             self.parts[name] = built if isinstance(built, Filter) else None
         return self.parts[name]
 
-    def plugin(self, node: Node, kind: str, path: str) -> Plugin | None:
+    def note(self, plugin: Parameters, place: Place, path: str) -> None:
+        self.made.setdefault(self.owner, []).append((plugin, place, path))
+
+    def plugin(self, node: Node, kind: str, path: str) -> Parameters | None:
         """The plugin of `kind` that `node` writes, or None where that went wrong."""
         if isinstance(node, Ready):
             return self._made(node, kind, path)
@@ -89,7 +96,7 @@ class Builder:
         if isinstance(value, KINDS[kind]):
             for part in value.walk():
                 if isinstance(part, Plugin):
-                    self.places[id(part)] = (part, node.place, path)
+                    self.note(part, node.place, path)
             return value
         made = value if isinstance(value, type) else type(value)
         if issubclass(made, Plugin) and made.kind in KEY_OF and made.kind != kind:
@@ -103,7 +110,7 @@ class Builder:
 
     def _call(
         self, name: str, argument: Node | None, kind: str, place: Place, path: str
-    ) -> Plugin | None:
+    ) -> Parameters | None:
         if kind == "filter" and name in self.named:
             if argument is not None:
                 message = f"{name!r} is a part named under filters:, it takes no parameters"
@@ -114,7 +121,7 @@ class Builder:
         if cls is None:
             self.problems.add(place, path, self._unknown(name, kind))
             return None
-        built: Plugin | None
+        built: Parameters | None
         below = f"{path}.{name}" if argument is not None else path
         names = keys_of(cls)
         if argument is None:
@@ -134,7 +141,7 @@ class Builder:
             own = MappingNode(place, {first: argument}, {first: place})
             built = self._make(cls, own.entries, own.places, own, name, below, first)
         if built is not None:
-            self.places[id(built)] = (built, place, path)
+            self.note(built, place, path)
         return built
 
     def _make(
@@ -148,7 +155,7 @@ class Builder:
             below = path if key == first else f"{path}.{key}" if path else key
             if key not in fields:
                 self.problems.add(places[key], below, _no_parameter(cls, label, key))
-                silent.add(key)
+                silent |= {key, nearest(key, fields)}  # what was meant is not missing
                 continue
             value = self.value(node, fields[key], below)
             if value is FAILED:
@@ -159,7 +166,7 @@ class Builder:
             built = cls(**values)
         except ValidationError as error:
             hidden = frozenset(silent)
-            report(error, label, entries, own, path, self.problems, hidden, first)
+            report(error, label, cls, entries, own, path, self.problems, hidden, first)
             return None
         except Exception as error:  # a plugin's own validator may raise anything
             said = f"{type(error).__name__}: {error}"
@@ -226,14 +233,6 @@ class Builder:
 
 
 _PLAIN = Shape()
-
-
-@lru_cache(maxsize=None)
-def keys_of(cls: type[Parameters]) -> dict[str, Shape]:
-    """What may be written under a plugin or section, in order, with the shape of its value."""
-    return {
-        field.alias or name: shape_of(field.annotation) for name, field in cls.model_fields.items()
-    }
 
 
 def _first_takes_mapping(cls: type[Parameters]) -> bool:

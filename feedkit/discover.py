@@ -22,12 +22,11 @@ from pydantic import ValidationError
 from feedkit.filters import FILTERS
 from feedkit.parameters import PluginDefinitionError
 from feedkit.plugin import KINDS, All, Any, Feed, Not, Plugin
-from feedkit.problems import Place, Problems
+from feedkit.problems import ConfigError, Place, Problems
 from feedkit.rankers import RANKERS
 from feedkit.selectors import SELECTORS
 from feedkit.validation import plain
 
-Registry = Mapping[str, Mapping[str, type[Plugin]]]  # kind → name in YAML → class
 GROUP = "feedkit.plugins"
 BUILT_IN: tuple[type[Plugin], ...] = (All, Any, Not, *FILTERS, *RANKERS, *SELECTORS)
 
@@ -70,8 +69,17 @@ def built_in() -> Found:
     return found
 
 
-def discover(folder: Path, problems: Problems) -> Found:
-    """All plugins and Python feeds, those in `folder` included (it need not exist)."""
+def discover(folder: Path, problems: Problems | None = None) -> Found:
+    """All plugins and Python feeds, those in `folder` included (it need not exist).
+
+    What is wrong goes to `problems`; without these a `ConfigError` is raised.
+    """
+    if problems is None:
+        problems = Problems()
+        found = discover(folder, problems)
+        if problems:
+            raise ConfigError(problems)
+        return found
     found = built_in()
     _from_packages(found, problems)
     files = sorted(p for p in _listing(folder) if p.suffix == ".py" and p.name[0] not in "_.")
@@ -104,7 +112,11 @@ def _listing(folder: Path) -> list[Path]:
 def _own_file(cls: type) -> str:
     module = sys.modules.get(cls.__module__)
     path = Path(getattr(module, "__file__", None) or cls.__module__)
-    return "/".join(path.parts[path.parts.index("feedkit") :]) if "feedkit" in path.parts else str(path)
+    return (
+        "/".join(path.parts[path.parts.index("feedkit") :])
+        if "feedkit" in path.parts
+        else str(path)
+    )
 
 
 def _package(folder: Path) -> str:
@@ -184,7 +196,9 @@ def _feeds_of(module: types.ModuleType, file: str, problems: Problems) -> list[F
         and name == value.__name__
         and not name.startswith("_")
     ]
-    patterns = {type(item) for item in feeds} | {base for cls in classes for base in cls.__mro__[1:]}
+    patterns = {type(item) for item in feeds} | {
+        base for cls in classes for base in cls.__mro__[1:]
+    }
     feeds += [cls for cls in classes if cls not in patterns and cls not in feeds]
     places: dict[type, Place] = {}
     for item in feeds:
@@ -206,8 +220,9 @@ def _from_packages(found: Found, problems: Problems) -> None:
         if isinstance(loaded, types.ModuleType):
             for cls in _defined_in(loaded, Plugin):
                 found.add(cls, str(loaded.__file__), problems)
-        elif isinstance(loaded, type) and issubclass(loaded, tuple(KINDS.values())):
-            found.add(loaded, str(getattr(sys.modules.get(loaded.__module__), "__file__", "")), problems)
+        elif isinstance(loaded, type) and issubclass(loaded, Plugin):
+            module = sys.modules[loaded.__module__]
+            found.add(loaded, str(getattr(module, "__file__", loaded.__module__)), problems)
         else:
             message = f"{point.value!r} is neither a plugin nor a module of plugins"
             problems.add(Place(f"package {package}"), "", message)

@@ -14,7 +14,7 @@ from feedkit.store import Store
 log = logging.getLogger(__name__)
 
 TIMEOUT = 10.0  # seconds
-FRESH = 86_400  # seconds that a handle's DID is believed
+FRESH = 86_400 * 1_000_000  # microseconds for which a handle's DID is believed
 _COLLECTIONS = {
     "post": "app.bsky.feed.post",
     "feed": "app.bsky.feed.generator",
@@ -85,12 +85,12 @@ def learn_publishers(service: Service, store: Store) -> list[str]:
     handles = {feed.publisher or service.publisher for feed in service.feeds.values()}
     problems = []
     for handle in sorted(h for h in handles if not h.startswith("did:")):
-        if store.identity(handle, newer_than=int((time.time() - FRESH) * 1_000_000)):
+        now = time.time_ns() // 1000
+        known = store.identity(handle)
+        if known is not None and known[1] > now - FRESH:
             continue
         try:
-            store.save_identity(
-                handle, resolve_handle(handle, service.network), int(time.time() * 1_000_000)
-            )
+            store.save_identity(handle, resolve_handle(handle, service.network), now)
         except Unresolved as error:
             problems.append(f"{error}; until it is known, the app cannot find this publisher's feeds")
     return problems

@@ -8,7 +8,7 @@ from collections import Counter
 from time import monotonic
 
 from feedkit.event import Event, Frame, PostWritten
-from feedkit.matcher import Matcher, _worth_saying
+from feedkit.matcher import Matcher, worth_saying
 from feedkit.settings import Service
 from feedkit.sources import Source
 from feedkit.store import Store
@@ -32,7 +32,7 @@ class Ingest:
         self._store = store
         self._engagement = service.engagement
         self._matcher = Matcher({name: feed.filter for name, feed in service.feeds.items()})
-        self._batch_events = batch_events
+        self.batch_events = batch_events
         self._batch: list[tuple[Event, frozenset[str]]] = []
         self._last: Frame | None = None
         self._began = 0.0
@@ -46,7 +46,7 @@ class Ingest:
             if frame is not None:
                 self._take(frame)
             if self._last is not None and (
-                len(self._batch) >= self._batch_events
+                len(self._batch) >= self.batch_events
                 or monotonic() - self._began > BATCH_SECONDS
             ):
                 self._write(source.name)
@@ -65,7 +65,7 @@ class Ingest:
             self._batch.append((event, feeds))
         for uri, reason in frame.skipped:
             self.counts["skipped"] += 1
-            if _worth_saying(self.counts["skipped"]):
+            if worth_saying(self.counts["skipped"]):
                 log.warning(
                     "a record cannot be used and is left out: %s: %s (%d so far)",
                     uri or "no address", reason, self.counts["skipped"],

@@ -12,12 +12,10 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from feedkit.identity import learn_publishers
 from feedkit.matcher import Matcher
 from feedkit.settings import Service
-from feedkit.skeleton import by_keyset, micros, take_snapshot
-from feedkit.store import Store
+from feedkit.skeleton import by_keyset, micros, recipe, take_snapshot
+from feedkit.store import Pruned, Recipe, Store
 
 log = logging.getLogger(__name__)
-
-STEP = 1_000  # posts that are decided again in one transaction
 
 
 class Jobs:
@@ -26,12 +24,13 @@ class Jobs:
 
     def __init__(self, service: Service, store: Store) -> None:
         self._service, self._store = service, store
+        self._stop = threading.Event()
         self._fingerprints = {n: feed.filter.fingerprint() for n, feed in service.feeds.items()}
 
     def rank(self) -> int:
         """Take a snapshot of every feed that is due. Returns how many were taken."""
         ranked = {
-            name: int(feed.refresh / timedelta(microseconds=1))
+            name: Recipe(feed.refresh // timedelta(microseconds=1), recipe(feed))
             for name, feed in self._service.feeds.items()
             if not by_keyset(feed)
         }
@@ -40,16 +39,16 @@ class Jobs:
             take_snapshot(self._store, self._service.feeds[name])
         return len(due)
 
-    def prune(self) -> int:
-        """Remove what no feed keeps any longer. Returns the number of rows removed."""
-        keep = {
-            name: int(feed.keep / timedelta(microseconds=1))
-            for name, feed in self._service.feeds.items()
-        }
-        removed = self._store.prune(keep, micros(datetime.now(UTC)))
-        if removed:
-            log.info("pruned %d rows that no feed keeps any longer", removed)
-        return removed
+    def prune(self) -> Pruned:
+        """Remove what no feed keeps any longer."""
+        keep = {name: feed.keep for name, feed in self._service.feeds.items()}
+        pruned = self._store.prune(keep, micros(datetime.now(UTC)), self._stop.is_set)
+        if pruned.hits or pruned.feeds:
+            log.info(
+                "pruned %d hits and %d posts that no feed keeps any longer",
+                pruned.hits, pruned.posts,
+            )  # fmt: skip
+        return pruned
 
     def decide_again(self) -> int:
         """Decide stored posts again for the feeds whose filter has changed since it last decided
@@ -59,9 +58,12 @@ class Jobs:
             return 0
         log.info("the filter of %s changed: stored posts are decided again", _names(changed))
         matcher = Matcher({name: self._service.feeds[name].filter for name in sorted(changed)})
+        again = {name: self._fingerprints[name] for name in changed}
         after: int | None = 0
         while after is not None:
-            after = self._store.redecide(sorted(changed), matcher.match, after, STEP)
+            if self._stop.is_set():
+                return 0
+            after = self._store.redecide(again, matcher.match, after)
         log.info("stored posts are decided again for %s", _names(changed))
         return len(changed)
 
@@ -98,6 +100,7 @@ class Jobs:
         try:
             stop.wait()
         finally:
+            self._stop.set()
             scheduler.shutdown(wait=True)
 
 

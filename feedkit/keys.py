@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-import regex
 from pydantic import AfterValidator, Field
 
 from feedkit.parameters import Parameters
@@ -102,6 +101,10 @@ def _store(text: str) -> str:
 
 def graphemes(text: str) -> int:
     """How many characters a reader sees."""
+    if text.isascii():
+        return len(text)
+    import regex  # type: ignore[import-untyped] # takes 10 ms, and few need it
+
     return len(regex.findall(r"\X", text))
 
 
@@ -193,7 +196,9 @@ class FeedKeys(Parameters):
 
     filter: Filter = Field(description="which posts belong")
     rank: Ranker | None = Field(None, description="the order: newest, or a ranker")
-    select: tuple[Selector, ...] = Field((), description="what is done to the ranked list, in order")
+    select: tuple[Selector, ...] = Field(
+        (), description="what is done to the ranked list, in order"
+    )
     display_name: Annotated[str, _text("a name", 24, 240)] = Field(
         "", description="the name in the app, at most 24 characters; else the record key"
     )
@@ -227,7 +232,8 @@ class FeedKeys(Parameters):
         FeedConfig.depth, ge=1, le=2000, description="how many of its newest posts are ranked"
     )
     examples: dict[Literal["in", "out"], tuple[str, ...]] = Field(
-        {}, description="texts that it must keep (`in`) and must not keep (`out`), for `feedkit test`"
+        {},
+        description="texts that it must keep (`in`) and must not keep (`out`), for `feedkit test`",
     )
 
 

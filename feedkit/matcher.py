@@ -17,10 +17,11 @@ from ahocorasick_rs import AhoCorasick
 
 from feedkit.plugin import Filter, Plugin
 from feedkit.post import Post
-from feedkit.text import normalise
+from feedkit.text import Place, normalise, places
 
 log = logging.getLogger(__name__)
 
+EVERYWHERE: frozenset[Place] = frozenset({"text", "alt", "link"})
 SLOW = 0.05  # seconds for one post, after which a filter is named as slow
 
 
@@ -93,7 +94,7 @@ class Matcher:
     def _failed(self, feed: str, filter: Filter, post: Post, error: Exception) -> None:
         plugin = _raiser(error.__traceback__) or filter.yaml_name()
         self.errors[feed, plugin] += 1
-        if _worth_saying(self.errors[feed, plugin]):
+        if worth_saying(self.errors[feed, plugin]):
             log.error(
                 "feeds.%s: the filter %s failed on %s (%s: %s), %d times so far; "
                 "the post is left out of the feed",
@@ -103,7 +104,7 @@ class Matcher:
     def _was_slow(self, feed: str, filter: Filter, post: Post, seconds: float) -> None:
         plugin = filter.yaml_name()
         self.slow[feed, plugin] += 1
-        if _worth_saying(self.slow[feed, plugin]):
+        if worth_saying(self.slow[feed, plugin]):
             log.warning(
                 "feeds.%s: the filter %s took %.0f ms for %s, %d times so far; "
                 "everything waits for it",
@@ -113,14 +114,7 @@ class Matcher:
 
 def haystack(post: Post) -> str:
     """All that a key of the kind "text" may stand in, normalised part by part."""
-    parts = [post.text]
-    parts += [image.alt for image in post.images]
-    if post.video is not None:
-        parts.append(post.video.alt)
-    if post.external is not None:
-        parts += [post.external.title, post.external.description, post.external.uri]
-    parts += post.links
-    return "\n".join(map(normalise, parts)) if len(parts) > 1 else normalise(post.text)
+    return "\n".join(normalise(text) for _, text in places(post, EVERYWHERE))
 
 
 def _langs(post: Post) -> Iterable[str]:
@@ -149,6 +143,6 @@ def _raiser(traceback: TracebackType | None) -> str | None:
     return name
 
 
-def _worth_saying(count: int) -> bool:
+def worth_saying(count: int) -> bool:
     """The first, the tenth, the hundredth … time: a broken plugin must not drown the log."""
     return str(count).strip("0") == "1"

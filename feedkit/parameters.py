@@ -13,11 +13,15 @@ import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any, ClassVar, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
 from pydantic.fields import FieldInfo, ModelPrivateAttr
 from typing_extensions import Format, get_annotations
+
+from feedkit.duration import parse_duration
 
 _COLLECTIONS = (tuple, frozenset, set, list)
 
@@ -59,6 +63,7 @@ class Parameters(BaseModel):
     )
 
     plural: ClassVar[frozenset[str]] = frozenset()  # the fields that hold several values
+    _durations: ClassVar[frozenset[str]] = frozenset()  # the fields that take `30s` or `3d`
 
     def __init__(self, /, *args: Any, **kwargs: Any) -> None:
         if args:
@@ -101,21 +106,29 @@ class Parameters(BaseModel):
         cls.plural = frozenset(
             name for name, field in cls.model_fields.items() if _is_collection(field.annotation)
         )
+        cls._durations = frozenset(
+            name
+            for name, field in cls.model_fields.items()
+            if timedelta in (field.annotation, *get_args(field.annotation))
+        )
 
     @model_validator(mode="before")
     @classmethod
-    def _one_is_a_list_of_one(cls, values: Any) -> Any:
+    def _as_people_write_it(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        return {
-            name: (value,)
-            if _field(cls, name) in cls.plural
-            and value is not None
-            and not isinstance(value, (*_COLLECTIONS, Mapping))
-            and not isinstance(value, types.GeneratorType)
-            else value
-            for name, value in values.items()
-        }
+        return {name: cls._written(name, value) for name, value in values.items()}
+
+    @classmethod
+    def _written(cls, name: str, value: Any) -> Any:
+        """One value where several are expected is a list of one; `3d` is a duration."""
+        if name in cls._durations and isinstance(value, str):
+            with suppress(ValueError):  # what is no duration, pydantic refuses
+                return parse_duration(value)
+        several = (*_COLLECTIONS, Mapping, types.GeneratorType)
+        if name in cls.plural and value is not None and not isinstance(value, several):
+            return (value,)
+        return value
 
     def model_post_init(self, context: Any, /) -> None:
         # `words: list[str]` is what people write; what is kept must be hashable.

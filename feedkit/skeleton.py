@@ -67,8 +67,8 @@ def page(store: Store, feed: FeedConfig, limit: int, cursor: str, now: datetime)
     pinned = {pin.uri for pin in pins}
     first = position is None
     if position is None:
-        version = 0 if by_keyset(feed) else store.latest_version(feed.name)
-        position = _Position(version or 0, 0 if version else MAX_ID, MAX_ID)
+        version = None if by_keyset(feed) else store.latest_version(feed.name)
+        position = _Position(version.id, 0, MAX_ID) if version else _Position(0, MAX_ID, MAX_ID)
     wanted = max(limit - len(pins), 0) if first else limit
     if position.version:
         items, end = _from_version(store, feed, position, wanted, pinned)
@@ -76,7 +76,7 @@ def page(store: Store, feed: FeedConfig, limit: int, cursor: str, now: datetime)
         items, end = _by_time(store, feed, position, wanted, pinned)
     if first:
         for pin in sorted(pins, key=lambda pin: pin.at):
-            if len(items) < limit and store.is_visible(pin.uri):
+            if len(items) < limit and _may_be_shown(store, pin.uri):
                 items.insert(max(pin.at - 1, 0), Item(pin.uri, pinned=True))
     return Page(items, _format(end) if end is not None and items else None)
 
@@ -104,18 +104,17 @@ def _by_time(
 def _from_version(
     store: Store, feed: FeedConfig, start: _Position, wanted: int, left_out: set[str]
 ) -> tuple[list[Item], _Position | None]:
-    version, place, last = start
-    size = store.version_size(feed.name, version)
-    if size is None:  # it has expired: go on after the last post that it gave, in today's
-        version = store.latest_version(feed.name) or 0
-        size = store.version_size(feed.name, version) if version else None
-        found = store.version_position(version, last) if size is not None else None
-        if size is None or found is None:
+    number, place, last = start
+    version = store.find_version(number, feed.name)
+    if version is None:  # it has expired: go on after the last post that it gave, in today's
+        version = store.latest_version(feed.name)
+        found = store.version_position(version.id, last) if version else None
+        if version is None or found is None:
             return [], None
         place = found + 1
     items: list[Item] = []
-    while place < size and len(items) < wanted:
-        ids = store.version_slice(version, place, max(wanted - len(items), 30))
+    while place < version.size and len(items) < wanted:
+        ids = store.version_slice(version.id, place, max(wanted - len(items), 30))
         visible = store.posts(ids)
         for id in ids:
             if len(items) == wanted:
@@ -124,11 +123,17 @@ def _from_version(
             row = visible.get(id)
             if row is not None and row.uri not in left_out:
                 items.append(Item(row.uri))
-    return items, _Position(version, place, last) if place < size else None
+    return items, _Position(version.id, place, last) if place < version.size else None
 
 
 def _pins(feed: FeedConfig, request: Request) -> list[Pinned]:
     return [pin for selector in feed.select for pin in selector.pins(request)]
+
+
+def _may_be_shown(store: Store, uri: str) -> bool:
+    """Whether a pinned post is none that is known to be gone or hidden."""
+    stored = store.find_post(uri)
+    return not stored.hidden if stored is not None else not store.is_deleted(uri)
 
 
 def _format(position: _Position) -> str:
@@ -184,9 +189,14 @@ def rank(feed: FeedConfig, candidates: Sequence[tuple[int, Post]], now: datetime
     return [ids[post.uri] for post in posts]
 
 
+def recipe(feed: FeedConfig) -> str:
+    """A text that changes when the feed is to be ranked or selected in another way."""
+    return ";".join(part.fingerprint() for part in (feed.rank, *feed.select)) + f";{feed.depth}"
+
+
 def take_snapshot(store: Store, feed: FeedConfig, now: datetime | None = None) -> int:
     """Rank `feed` and store the result as its new version. Returns the number of posts."""
     now = now or datetime.now(UTC)
     ids = rank(feed, store.candidates(feed.name, feed.depth), now)
-    store.save_version(feed.name, ids, micros(now))
+    store.save_version(feed.name, "", ids, micros(now), recipe(feed))
     return len(ids)

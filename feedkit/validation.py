@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from feedkit.duration import HINT
+from feedkit.parameters import Parameters
 from feedkit.problems import Place, Problems, did_you_mean, in_words, shorten
 from feedkit.yamltree import MappingNode, Node, Ready, Scalar, Sequence
 
@@ -52,12 +53,15 @@ _SUFFIXES = ("_type", "_parsing", "_from_float", "_parsing_size", "_class_type",
 
 
 def report(
-    error: ValidationError, label: str, nodes: Mapping[str, Node], own: Node, path: str,
-    problems: Problems, silent: frozenset[str] = frozenset(), first: str = "",
+    error: ValidationError, label: str, cls: type[Parameters], nodes: Mapping[str, Node],
+    own: Node, path: str, problems: Problems, silent: frozenset[str] = frozenset(), first: str = "",
 ) -> None:  # fmt: skip
-    """Adds what `error` says. `nodes`: the values that were given, by parameter; `own`: the whole;
-    `silent`: parameters whose problem is known already; `first`: the parameter whose value stands
-    at `path` itself, as in `keywords: [linux]`."""
+    """Adds what `error` says of making a `cls`, which is called `label`.
+
+    `nodes`: the values that were given, by parameter; `own`: the whole; `silent`: parameters whose
+    problem is known already; `first`: the parameter whose value stands at `path` itself, as in
+    `keywords: [linux]`.
+    """
     gathered: dict[tuple[Node, str], list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
         loc = detail["loc"]
@@ -69,7 +73,12 @@ def report(
             node = nodes[name]
             where = path if name == first else f"{path}.{name}" if path else name
             node, where = _down(node, where, loc[1:])
-        gathered.setdefault((node, where), []).append(detail)
+        if detail["type"] == "missing" and len(loc) == 1:
+            about = next(f for n, f in cls.model_fields.items() if (f.alias or n) == name)
+            meaning = f": {about.description}" if about.description else ""
+            problems.add(node.place, where, f"{label} needs {name!r}{meaning}")
+        else:
+            gathered.setdefault((node, where), []).append(detail)
     for (node, where), details in gathered.items():
         problems.add(node.place, where, _sentence(details, label, node))
 

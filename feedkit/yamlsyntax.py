@@ -73,7 +73,9 @@ def _message(said: str, first: int, line: int, column: int, lines: list[str]) ->
     if "escape" in said:
         return "in double quotes '\\' begins an escape; use single quotes for a plain backslash"
     if "could not find expected ':'" in said:
-        return f"the text on line {first + 1} is no key: a ':' is missing, or the indentation is off"
+        return (
+            f"the text on line {first + 1} is no key: a ':' is missing, or the indentation is off"
+        )
     if "alphabetic or numeric" in said:
         return "a text that begins with '*' or '&' must be quoted"
     if "expected key" in said or "'-' indicator" in said:

@@ -8,14 +8,14 @@ bounded before anything is built from them.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-from feedkit.problems import Place, Problems, shorten
+from feedkit.problems import Place, Problems
+from feedkit.variables import substitute
 from feedkit.yamlsyntax import syntax_problem, text_of
 
 try:
@@ -25,8 +25,6 @@ except ImportError:  # PyYAML built without libyaml
 
 DEEPEST = 40  # levels of nesting
 MOST_REPEATED = 200_000  # values that aliases may repeat, all together: an alias bomb has billions
-_VARIABLE = re.compile(r"\$?\$\{([^{}]*)\}?")
-_NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +110,7 @@ class _Reader:
         self.text = text
         self.lines = text.split("\n")
         self.file, self.problems, self.environ = file, problems, environ
-        self.events: Iterator[yaml.Event] = yaml.parse(text, Loader=Loader)
+        self.events: Iterator[Any] = yaml.parse(text, Loader=Loader)
         self.anchors: dict[str, Node | None] = {}  # None: still being read
         self.repeated = 0
 
@@ -128,13 +126,13 @@ class _Reader:
             raise _Hopeless(self.place(event), "a second document begins here; only one is read")
         return node
 
-    def place(self, event: yaml.Event) -> Place:
+    def place(self, event: Any) -> Place:
         return Place(self.file, event.start_mark.line + 1, event.start_mark.column + 1)
 
-    def node(self, event: yaml.Event, path: str, depth: int) -> Node:
+    def node(self, event: Any, path: str, depth: int) -> Node:
         place = self.place(event)
         if isinstance(event, yaml.AliasEvent):
-            return self.alias(event.anchor, place, path)
+            return self.alias(str(event.anchor), place, path)
         if event.tag and not event.tag.startswith(("tag:yaml.org,2002:str", "!!str")):
             what = event.tag.replace("tag:yaml.org,2002:", "!!")
             self.problems.add(place, path, f"{what} is a YAML tag, which mean nothing here; "
@@ -191,10 +189,11 @@ class _Reader:
             name = key.value
             below = f"{path}.{name}" if path else name
             event = next(self.events)
-            if _is_empty(event):
-                value = self.empty(event, below, f"{name!r} has no value", where)
-            else:
-                value = self.node(event, below, depth + 1)
+            value = (
+                self.empty(event, below, f"{name!r} has no value", where)
+                if _is_empty(event)
+                else self.node(event, below, depth + 1)
+            )
             if name == "<<" and not key.style:
                 merged.extend(self.merged(value, path))
             elif name in entries:
@@ -216,16 +215,14 @@ class _Reader:
             elif not isinstance(node, Broken):
                 self.problems.add(node.place, path, "'<<' can only merge mappings")
 
-    def empty(
-        self, event: yaml.Event, path: str, what: str, instead: Place | None = None
-    ) -> Broken:
+    def empty(self, event: Any, path: str, what: str, instead: Place | None = None) -> Broken:
         place = self.place(event)
         rest = self.lines[place.line - 1][place.column - 1 :].strip()
         if rest.startswith("#"):
             word = rest.split(",")[0].split("]")[0].strip()
             remedy = f"'#' begins a comment in YAML: quote it, \"{word[:40]}\""
         else:
-            remedy = "write one or take it out" if instead is None else "write one, or no key"
+            remedy = f"write one, or take the {'key' if instead else 'item'} out"
         self.problems.add(instead or place, path, f"{what}; {remedy}")
         return Broken(place)
 
@@ -235,35 +232,15 @@ class _Reader:
             return Broken(place)
         if "${" not in event.value:
             return Scalar(place, event.value)
-        broken = False
-
-        def value(match: re.Match[str]) -> str:
-            nonlocal broken
-            whole = match[0]
-            if whole.startswith("$$"):
-                return whole[1:]
-            parts = _NAME.fullmatch(match[1]) if whole.endswith("}") else None
-            if parts is None:
-                broken = True
-                message = f"{shorten(whole)} is no variable: write ${{NAME}} or ${{NAME:-default}}"
-                self.problems.add(place, path, f"{message}; a plain '${{' is written '$${{'")
-                return ""
-            name, default = parts[1], parts[2]
-            found = self.environ.get(name)
-            if default is not None:
-                return found or str(default)
-            if found is None:
-                broken = True
-                self.problems.add(place, path, f"the environment has no variable {name}; "
-                                  f"set it, or write ${{{name}:-default}}")  # fmt: skip
-            return found or ""
-
-        text = _VARIABLE.sub(value, event.value)
-        return Broken(place) if broken else Scalar(place, text)
+        try:
+            return Scalar(place, substitute(event.value, self.environ))
+        except ValueError as error:
+            self.problems.add(place, path, str(error))
+            return Broken(place)
 
 
-def _is_empty(event: yaml.Event) -> bool:
-    return isinstance(event, yaml.ScalarEvent) and not event.value and not event.style
+def _is_empty(event: Any) -> bool:
+    return isinstance(event, yaml.ScalarEvent) and not (event.value or event.style or event.tag)
 
 
 def from_python(value: Any, place: Place) -> Node:

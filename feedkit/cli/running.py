@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import click
@@ -38,7 +39,11 @@ def ingest(config: Path) -> None:
     stop = stop_on_signal()
     service = load(config)
     store = open_checked(service)
-    source = open_source(service.stream, service.engagement, store.add_gap)
+
+    def on_gap(from_us: int, to_us: int, reason: str) -> None:
+        store.add_gap(source.name, from_us, to_us, reason, time.time_ns() // 1000)
+
+    source = open_source(service.stream, service.engagement, on_gap)
     work = Ingest(service, store)
     log.info("reading %s for %d feeds", source.name, len(service.feeds))
     try:

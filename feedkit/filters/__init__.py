@@ -1,4 +1,5 @@
-"""The built-in filters. A new one is a class in one of these modules and a name in `FILTERS`."""
+"""The built-in filters, but for `All`, `Any` and `Not` (plugin.py). A new one is a class in one of
+these modules and a name in `FILTERS`."""
 
 from __future__ import annotations
 
@@ -7,10 +8,10 @@ from feedkit.filters.boolean import Everything, SameAs
 from feedkit.filters.content import HasMedia, Labelled, LinksTo
 from feedkit.filters.regex import Regex
 from feedkit.filters.text import Hashtags, Keywords, Language
-from feedkit.plugin import All, Any, Filter, Not
+from feedkit.plugin import Filter
 
 FILTERS: tuple[type[Filter], ...] = (
-    All, Any, Not, Everything, SameAs,
+    Everything, SameAs,
     Keywords, Hashtags, Regex, Language,
     Author, Reply, Quote,
     HasMedia, LinksTo, Labelled,

@@ -28,12 +28,12 @@ def media(post: Post) -> dict[Medium, int]:
     if post.video is not None:
         found["gif" if post.video.gif else "video"] = 1
     if post.external is not None:
-        gif = urlsplit_host(post.external.uri) in _GIF_HOSTS
+        gif = host_of(post.external.uri) in _GIF_HOSTS
         found["gif" if gif else "link"] = 1
     return found
 
 
-def urlsplit_host(url: str) -> str:
+def host_of(url: str) -> str:
     """The host of `url`, without `www.`; empty where there is none."""
     try:
         return (urlsplit(url).hostname or "").removeprefix("www.")
@@ -94,11 +94,8 @@ class LinksTo(Filter):
         return {("domain", host) for host, _ in self._forms}
 
     def explain(self, post: Post) -> str:
-        return ", ".join(
-            sorted(
-                {unicode_host(h) + path for h, path in self._forms if self._links(post, (h, path))}
-            )
-        )
+        found = [site for site in self._forms if self._links(post, site)]
+        return ", ".join(sorted({unicode_host(host) + path for host, path in found}))
 
     @cached_property
     def _forms(self) -> frozenset[tuple[str, str]]:
@@ -118,7 +115,7 @@ class LinksTo(Filter):
 
 
 def _below(link: str, host: str, path: str) -> bool:
-    linked = urlsplit_host(link)
+    linked = host_of(link)
     if linked != host and not linked.endswith(f".{host}"):
         return False
     # Without a slash at its end, /python must not take /pythonista.

@@ -85,31 +85,37 @@ class Regex(Filter):
                     break
 
     def _search(self, pattern: str, text: str) -> bool:
-        return compiled(pattern, self.case, self.engine).search(text, **self._limit) is not None
+        return next(self._all(pattern, text), None) is not None
 
     def _all(self, pattern: str, text: str) -> Iterator[Any]:
-        yield from compiled(pattern, self.case, self.engine).finditer(text, **self._limit)
-
-    @property
-    def _limit(self) -> dict[str, float]:
-        return {"timeout": TIMEOUT} if self.engine == "backtracking" else {}
+        engine = compiled(pattern, self.case, self.engine)
+        if self.engine == "re2":
+            yield from engine.finditer(text)
+            return
+        try:
+            yield from engine.finditer(text, timeout=TIMEOUT)
+        except TimeoutError:
+            raise TimeoutError(
+                f"the pattern “{pattern}” took over {TIMEOUT * 1000:.0f} ms for one text; "
+                "write it so that RE2 takes it"
+            ) from None
 
 
 @lru_cache(maxsize=16384)
 def compiled(pattern: str, case: bool, engine: Engine) -> Any:
     """The pattern as an object with `search` and `finditer`. Raises `ValueError` with a remedy."""
     if engine == "backtracking":
-        import regex  # takes 10 ms, and few need it
+        import regex  # type: ignore[import-untyped] # takes 10 ms, and few need it
 
         try:
             flags = regex.VERSION1 | (0 if case else regex.IGNORECASE)
             return regex.compile(_plain(pattern), flags)
         except regex.error as error:
-            raise ValueError(f"the pattern {pattern!r} is not well formed: {error}") from None
+            raise ValueError(f"the pattern “{pattern}” is not well formed: {error}") from None
     if border := _WORD_BORDER.search(pattern):
         raise ValueError(
             f"in RE2, \\b knows only the letters of ASCII, and would never see the border of "
-            f"{border[1] or border[2]!r} in {pattern!r}; use keywords, which knows words in every "
+            f"“{border[1] or border[2]}” in “{pattern}”; use keywords, which knows words in every "
             "script, or engine: backtracking"
         )
     options = re2.Options()
@@ -121,8 +127,8 @@ def compiled(pattern: str, case: bool, engine: Engine) -> Any:
         said = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
         for sign, lack in _LACKS:
             if sign.search(pattern):
-                raise ValueError(f"the pattern {pattern!r} {lack}; {_REMEDY}") from None
-        raise ValueError(f"the pattern {pattern!r} is not well formed: {said}") from None
+                raise ValueError(f"the pattern “{pattern}” {lack}; {_REMEDY}") from None
+        raise ValueError(f"the pattern “{pattern}” is not well formed: {said}") from None
 
 
 def _plain(pattern: str) -> str:

@@ -7,3 +7,5 @@ from feedkit.rankers.engagement import Gravity
 from feedkit.rankers.time import Newest
 
 RANKERS: tuple[type[Ranker], ...] = (Newest, Gravity)
+
+__all__ = ["RANKERS", "Gravity", "Newest"]

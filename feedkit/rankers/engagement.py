@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from feedkit.plugin import Field
 from feedkit.post import Post, Request
 from feedkit.rankers.votes import Votes, age_hours
@@ -23,4 +25,5 @@ class Gravity(Votes):
     )
 
     def score(self, post: Post, request: Request) -> float:
-        return self.points(post) / (age_hours(post, request.now) + 2) ** self.gravity
+        sunk = math.pow(age_hours(post, request.now) + 2, self.gravity)
+        return self.points(post) / sunk

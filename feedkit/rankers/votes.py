@@ -40,7 +40,7 @@ class Votes(Ranker):
 
     def points(self, post: Post) -> float:
         """The weighted sum of what happened to `post`."""
-        return sum(weight * getattr(post, name) for name, weight in self._weights)
+        return float(sum(weight * getattr(post, name) for name, weight in self._weights))
 
 
 def age_hours(post: Post, now: datetime) -> float:

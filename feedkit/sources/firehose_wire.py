@@ -50,7 +50,7 @@ def firehose_frame(raw: bytes, wanted: frozenset[str], since: int = 0) -> Frame:
     cursor = check_cursor(body.get("seq"))
     said = body.get("time")
     time = in_time(parse_time(said)) if isinstance(said, str) else 0
-    if time < since:
+    if 0 < time < since:
         return Frame(cursor, time)
     if kind == "#commit":
         return _commit(cursor, time, body, wanted)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NoReturn
+from datetime import datetime
+from typing import Annotated, Any, NoReturn
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from feedkit.event import Event, Frame
 from feedkit.sources.decode import (
@@ -25,10 +26,11 @@ from feedkit.sources.decode import (
     written,
 )
 from feedkit.sources.records import POST, BadRecord
-from feedkit.sources.syntax import parse_time
+from feedkit.sources.syntax import microseconds
 
 LARGEST_RECORD = 2 * 2**20  # bytes of JSON; atproto.com/guides/data-validation
 _V2 = "network.bsky.jetstream.subscribeEvents#"
+_COMMIT, _ACCOUNT, _INFO = f"{_V2}commit", f"{_V2}account", f"{_V2}info"
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -53,7 +55,7 @@ class _Payload(_Commit, gc=False):
     type: str = msgspec.field(name="$type", default="")
     seq: int = 0
     did: str = ""
-    time: str = ""
+    time: Annotated[datetime, Meta(tz=True)] | None = None
     account: _Account | None = None
     name: str = ""
     message: str = ""
@@ -100,19 +102,19 @@ def jetstream_frame(raw: bytes, wanted: frozenset[str]) -> Frame:
     payload = message.payload
     if payload is None:
         return _v1(message, wanted)
-    kind = payload.type.removeprefix(_V2)
+    kind = payload.type
     if message.type != "message":
         raise BadFrame(f"it is of the unknown type {message.type[:80]!r}")
-    if kind == "info":
+    if kind == _INFO:
         raise StreamNotice(payload.name, payload.message, final=False)
     cursor = payload.seq
     if not 0 < cursor < 2**63:
         check_cursor(cursor)
-    time = in_time(parse_time(payload.time))
-    if kind == "commit":
+    time = in_time(microseconds(payload.time)) if payload.time else 0
+    if kind == _COMMIT:
         if payload.collection in wanted:
             return _commit(cursor, time, payload.did, payload)
-    elif kind == "account" and payload.account:
+    elif kind == _ACCOUNT and payload.account:
         return _account(cursor, time, payload.did, payload.account)
     return Frame(cursor, time)
 

@@ -19,22 +19,26 @@ from feedkit.sources.syntax import moment
 
 log = logging.getLogger(__name__)
 
-MINUTE, DAY = 60 * 1_000_000, 86_400 * 1_000_000  # microseconds
-Resume = Literal["cursor", "time", "live"]
+MINUTE, HOUR, DAY = 60_000_000, 3_600_000_000, 86_400_000_000  # microseconds
+PATIENCE = 60.0  # seconds between two rewinds
 OnGap = Callable[[int, int, str], None]
 
 
 class StartedOver(Exception):
-    """The stream counts anew: go on from `Position.rewound`, on another connection."""
+    """The stream counts anew: go on by `Position.resume`, on another connection."""
 
 
 class Position:
-    """`cursor`, `time`: of the last event that was stored; None and 0 for a first start.
+    """`cursor`, `time` (microseconds since 1970): of the last event that was stored, or None and
+    0. `on_gap(from_us, to_us, reason)` is called for every stretch of time that may be lost;
+    from_us is 0 where the start is not known.
 
-    `far_back`: a number lower by more than this is a sequence that started over. `far_ahead`: a
-    number higher by more than this is believed when the next one confirms it. `timed`: the
-    numbers are microseconds (Jetstream v1). `on_gap(from_us, to_us, reason)` is called for every
-    stretch of time that may be lost; from_us is 0 where the start is not known.
+    `far_back`: a number lower by more than this belongs to a sequence that started over.
+    `far_ahead`: a number higher by more than this is believed when the next one confirms it.
+    `inclusive`: the server sends the event of the cursor once more.
+
+    `resume` says what to ask for on the next connection: `cursor` (the cursor), `time` (what
+    happened since `rewound`) or `live` (whatever happens next).
     """
 
     def __init__(
@@ -46,114 +50,119 @@ class Position:
         *,
         far_back: int = 100_000,
         far_ahead: int = 10**9,
+        inclusive: bool = False,
     ) -> None:
         self.name = name
         self.cursor = cursor or 0
         self.time = time
-        self.resume: Resume = "cursor" if cursor else "time" if time else "live"
-        self.rewound = 0  # microseconds: where to begin again by time
+        self.resume: Literal["cursor", "time", "live"] = "cursor" if cursor else "live"
+        self.rewound = 0
         self._on_gap = on_gap
         self._far_back = far_back
         self._far_ahead = far_ahead
-        self._fresh = not cursor  # the next number is taken as it comes
+        self._inclusive = inclusive
         self._jump: Frame | None = None  # a frame far ahead, not believed yet
         self._gap = ""  # why the first event to come may be later than it should
         self._last_rewind = float("-inf")
-        if self.resume == "time":
-            self._rewind_to(time)
+        self._calm = False  # none of the above, and `resume` is `cursor`
+        if not cursor and time:  # another server than before
+            self._rewind(time, "this server was not read before")
 
     def take(self, frame: Frame) -> Frame:
         """`frame` with a cursor and a time that can be stored. Raises StartedOver."""
-        step = frame.cursor - self.cursor
-        if (
-            -self._far_back <= step <= self._far_ahead
-            and -DAY <= frame.time - self.time <= DAY
-            and not self._fresh
-            and not self._gap
-        ):
+        ahead = frame.cursor - self.cursor
+        later = frame.time - self.time
+        if self._calm and 0 < ahead <= self._far_ahead and -DAY <= later <= DAY:
             self.cursor = frame.cursor
             self.time = frame.time
             return frame
-        return self._doubt(frame, step)
+        return self._doubt(frame, ahead, later)
 
-    def _doubt(self, frame: Frame, step: int) -> Frame:
+    def _doubt(self, frame: Frame, ahead: int, later: int) -> Frame:
         """`take` for everything that is not simply the next one."""
-        if not frame.cursor:  # it has no number: what it holds counts, where it stands does not
+        jump, self._jump = self._jump, None
+        if not frame.cursor:  # its events count, where it stands is not known
             return replace(frame, cursor=self.cursor, time=0)
-        if self._fresh:
-            self._fresh = False
-        elif step < -self._far_back:
-            self._started_over(frame)
-        elif step > self._far_ahead or (self.time and frame.time - self.time > DAY):
-            before, self._jump = self._jump, frame
-            if before is None or not self._near(before, frame):
+        if self.resume == "cursor":
+            if ahead == 0 and self._inclusive:
+                return Frame(self.cursor, 0)
+            if ahead < -self._far_back:
+                self._started_over(frame)
+            elif (ahead > self._far_ahead or (self.time and later > DAY)) and (
+                jump is None or not self._near(jump, frame)
+            ):
+                self._jump, self._calm = frame, False
                 return replace(frame, cursor=self.cursor, time=0)
-        self._jump = None
-        self.cursor = frame.cursor
+        self.cursor, self.resume = frame.cursor, "cursor"
         if frame.time:
             self._settle(frame.time)
-            if not self.time or frame.time > self.time - DAY:
+            if later < -DAY:
+                frame = replace(frame, time=0)
+            else:
                 self.time = frame.time
+        self._calm = not self._gap
         return frame
 
-    def _near(self, before: Frame, frame: Frame) -> bool:
-        step = frame.cursor - before.cursor
-        apart = abs(frame.time - before.time)
-        return -self._far_back <= step <= self._far_ahead and apart <= DAY
+    def _near(self, jump: Frame, frame: Frame) -> bool:
+        ahead = frame.cursor - jump.cursor
+        return -self._far_back <= ahead <= self._far_ahead and abs(frame.time - jump.time) <= DAY
 
     def _started_over(self, frame: Frame) -> None:
         told = (
-            f"{self.name}: the sequence started over, from {self.cursor:,} to {frame.cursor:,} "
-            "(another server, or one that was set up anew)"
+            f"{self.name}: the sequence started over: {frame.cursor:,} comes after {self.cursor:,}"
         )
-        now = clock.monotonic()
-        if now - self._last_rewind < 60 or not self.time:
-            # Going back for every such number could go on for ever.
-            self.expect_gap("the sequence started over again")
-            log.warning("%s; going on with the new numbers", told)
-            return
-        self._last_rewind = now
+        reason = "the sequence of the stream started over"
         # A single absurd time must not become the place to begin again.
-        self._rewind_to(min(self.time, frame.time) if frame.time else self.time)
-        self.expect_gap("the sequence started over")
-        log.warning(
-            "%s; reading again from %s. Posts of that time come twice and count once",
-            told,
-            moment(self.rewound).isoformat(" ", "seconds"),
-        )
-        raise StartedOver
-
-    def _rewind_to(self, time: int) -> None:
-        self.resume, self._fresh = "time", True
-        self.rewound = max(time - MINUTE, 1)
-
-    def lost(self, reason: str) -> None:
-        """The server cannot go on from where we asked it to: ask by time, then take what comes."""
-        if self.resume == "cursor" and self.time:
-            self._rewind_to(self.time)
-        else:
-            self.resume, self._fresh = "live", True
+        since = min(self.time, frame.time or self.time)
+        if since and self._rewind(since, reason):
+            log.warning(
+                "%s; reading again from %s. Posts of that time come twice and count once",
+                told,
+                _shown(self.rewound),
+            )
+            raise StartedOver
+        log.warning("%s; going on with the new numbers", told)
         self.expect_gap(reason)
 
-    def opened(self) -> None:
-        """A connection is there: after it, the numbers count again."""
-        if self.cursor and not self._fresh:
-            self.resume = "cursor"
+    def _rewind(self, since: int, reason: str) -> bool:
+        """Go back by time, but not time and again: a server whose numbers go back with every
+        message would be read in circles."""
+        now = clock.monotonic()
+        if now - self._last_rewind < PATIENCE:
+            return False
+        self._last_rewind = now
+        self.resume, self.rewound = "time", max(since - MINUTE, 1)
+        self.expect_gap(reason)
+        return True
+
+    def lost(self, reason: str) -> bool:
+        """The server cannot go on from where it was asked to. True: a new connection may help,
+        by time or else from now on. False: take what comes."""
+        self.expect_gap(reason)
+        if self.resume == "live":
+            return False
+        if self.resume == "time" or not self.time or not self._rewind(self.time, reason):
+            self.resume = "live"
+        return True
 
     def expect_gap(self, reason: str) -> None:
         """If the next event is later than the last one, what was between is lost."""
         if self.time or self.cursor:
-            self._gap = reason
+            self._gap, self._calm = reason, False
 
     def _settle(self, time: int) -> None:
         reason, self._gap = self._gap, ""
         if not reason or (self.time and time <= self.time):
             return
         log.error(
-            "%s: events from %s to %s are lost: %s. Posts of that time are missing from the feeds",
+            "%s: events from %s to %s may be lost: %s. Posts of that time are missing in the feeds",
             self.name,
-            moment(self.time).isoformat(" ", "seconds") if self.time else "the last visit",
-            moment(time).isoformat(" ", "seconds"),
+            _shown(self.time) if self.time else "the last visit",
+            _shown(time),
             reason,
         )
         self._on_gap(self.time, time, reason)
+
+
+def _shown(us: int) -> str:
+    return moment(us).isoformat(" ", "seconds")

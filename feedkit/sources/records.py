@@ -18,6 +18,7 @@ from feedkit.sources.syntax import LAST_MICROSECOND, is_did, is_post_uri, moment
 from feedkit.text import normalise
 
 POST = "app.bsky.feed.post"
+FACET = "app.bsky.richtext.facet"
 LONGEST_TEXT = 3000  # bytes, app.bsky.feed.post
 LONGEST_TAG = 640  # bytes, the same
 
@@ -52,26 +53,23 @@ def post_from_record(did: str, rkey: str, cid: str, record: Any, seen_us: int) -
     more: dict[str, Any] = {}
     links: list[str] = []
     tags = _tags(_list(record.get("tags")))
-    if facets := _list(record.get("facets")):
-        mentions: set[str] = set()
-        for feature in _features(facets, text):
-            kind = feature.get("$type")
-            if kind == "app.bsky.richtext.facet#link":
-                if is_link(uri := _text(feature.get("uri"))):
-                    links.append(uri)
-            elif kind == "app.bsky.richtext.facet#tag":
-                tags |= _tags([feature.get("tag")])
-            elif kind == "app.bsky.richtext.facet#mention":
-                if is_did(mentioned := _text(feature.get("did"))):
-                    mentions.add(mentioned)
-        if mentions:
-            more["mentions"] = frozenset(mentions)
+    mentions: set[str] = set()
+    for feature in _features(_list(record.get("facets")), text):
+        kind = feature.get("$type")
+        if kind == f"{FACET}#link":
+            links.append(_text(feature.get("uri")))
+        elif kind == f"{FACET}#tag":
+            tags |= _tags([feature.get("tag")])
+        elif kind == f"{FACET}#mention":
+            mentions.add(_text(feature.get("did")))
+    if mentions:
+        more["mentions"] = frozenset(filter(is_did, mentions))
     if isinstance(embed := record.get("embed"), dict):
         more.update(_embed(embed))
-        if (card := more.get("external")) and card.uri:
+        if card := more.get("external"):
             links.append(card.uri)
-    if links:
-        more["links"] = tuple(dict.fromkeys(links))
+    if links := [link for link in dict.fromkeys(links) if is_link(link)]:
+        more["links"] = tuple(links)
         hosts = {host for link in links if (host := host_of(link))}
         more["domains"] = frozenset().union(*map(domains_of, hosts))
     if tags:
@@ -98,7 +96,7 @@ def post_from_record(did: str, rkey: str, cid: str, record: Any, seen_us: int) -
 def _features(facets: list[Any], text: str) -> Iterator[dict[str, Any]]:
     """The features of the facets whose range is one: apps do not show the others. Offsets count
     the bytes of the text as its author wrote it."""
-    raw = text.encode()
+    raw = text.encode() if facets else b""
     for facet in facets:
         facet = _dict(facet)
         index = _dict(facet.get("index"))

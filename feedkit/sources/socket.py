@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -112,7 +112,7 @@ class Socket:
             while (left := until - time.monotonic()) > 0 and not self._stop.wait(min(left, TICK)):
                 yield None
 
-    def _receive(self, connection: ClientConnection) -> Iterator[bytes | None]:
+    def _receive(self, connection: ClientConnection) -> Generator[bytes | None, None, str]:
         """Messages of one connection; returns why it ended."""
         receive, stopped = connection.recv, self._stop.is_set
         silence = 0
@@ -148,7 +148,7 @@ def in_background(
     connections cannot be interrupted. `abandon` gets a result that comes too late."""
     results: list[T] = []
     problems: list[BaseException] = []
-    done, lock, given_up = threading.Event(), threading.Lock(), []
+    done, lock, given_up = threading.Event(), threading.Lock(), threading.Event()
 
     def work() -> None:
         try:
@@ -158,7 +158,7 @@ def in_background(
         else:
             with lock:
                 results.append(result)
-                late = bool(given_up)
+                late = given_up.is_set()
             if late and abandon:
                 abandon(result)
         done.set()
@@ -168,7 +168,7 @@ def in_background(
         if stop.is_set():
             with lock:
                 if not results:
-                    given_up.append(True)
+                    given_up.set()
                     return None
     if problems:
         raise problems[0]

@@ -30,9 +30,14 @@ def parse_time(text: str) -> int | None:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
             return None
-        since = moment - EPOCH
+        return microseconds(moment)
     except (ValueError, OverflowError):
         return None
+
+
+def microseconds(moment: datetime) -> int:
+    """A datetime with a time zone as microseconds since 1970, exactly."""
+    since = moment - EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 

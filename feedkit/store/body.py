@@ -42,9 +42,7 @@ _decoder = msgspec.json.Decoder(Post)
 
 def encode(post: Post) -> str:
     """The JSON text of a post's record."""
-    said = {
-        name: value for name, default in _FIELDS if (value := getattr(post, name)) != default
-    }
+    said = {name: value for name, default in _FIELDS if (value := getattr(post, name)) != default}
     return _encoder.encode(said).decode()
 
 

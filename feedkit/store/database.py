@@ -1,8 +1,8 @@
 """One database, SQLite or PostgreSQL, behind the few calls that the store needs.
 
-SQL is written once, with `?` for parameters. `{each_text}` and `{each_int}` in a statement stand for
-«every value of one list parameter, joined to the table that follows»: a list has any length, so
-the statement stays the same text and is prepared once.
+SQL is written once, with `?` for parameters. `{each_text}` and `{each_int}` in a statement
+stand for «every value of one list parameter, joined to the table that follows»: a list has any
+length, so the statement stays the same text and is prepared once.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Database:
     """A database and how to speak to it. One connection for each thread, opened at first use."""
 
     def __init__(self, driver: peewee.Database, dialect: str, place: str) -> None:
-        self.driver = driver
+        self.driver: Any = driver  # peewee is only partly typed
         self.dialect = dialect
         self.place = place  # its address without the password, for messages
         self._dropped = threading.local()
@@ -65,7 +65,19 @@ class Database:
     def run(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Run a statement; how many rows it changed."""
         with self._explained():
-            return self.driver.execute_sql(translate(self.dialect, sql), params).rowcount
+            cursor = self.driver.execute_sql(translate(self.dialect, sql), params)
+            return int(cursor.rowcount)
+
+    def execute(self, query: peewee.Query) -> list[tuple[Any, ...]]:
+        """Run a query built with `feedkit.store.models`."""
+        sql, params = self.driver.get_sql_context().sql(query).query()
+        with self._explained():
+            cursor = self.driver.execute_sql(sql, params)
+            return cursor.fetchall() if cursor.description else []
+
+    def first(self, query: peewee.Query) -> Any:
+        """The first row of a query, or None."""
+        return next(iter(self.execute(query)), None)
 
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement for each of `rows`."""
@@ -112,16 +124,15 @@ class Database:
         (shards) write at the same time, each source by one process at a time; everything else
         that writes posts waits for them and they for it.
         """
-        with self._explained():
-            with self.driver.atomic(*(("IMMEDIATE",) if self.sqlite else ())):
-                if not self.sqlite and source:
-                    self._fetch(
-                        "SELECT pg_advisory_xact_lock_shared(?), pg_advisory_xact_lock(?, hashtext(?))",
-                        (_WRITERS, _WRITERS, source),
-                    )
-                elif not self.sqlite:
-                    self._fetch("SELECT pg_advisory_xact_lock(?)", (_WRITERS,))
-                yield
+        with self.transaction():
+            if not self.sqlite and source:
+                self._fetch(
+                    "SELECT pg_advisory_xact_lock_shared(?), pg_advisory_xact_lock(?, hashtext(?))",
+                    (_WRITERS, _WRITERS, source),
+                )
+            elif not self.sqlite:
+                self._fetch("SELECT pg_advisory_xact_lock(?)", (_WRITERS,))
+            yield
 
     @contextmanager
     def migrating(self) -> Iterator[None]:
@@ -138,6 +149,12 @@ class Database:
             if self.sqlite:
                 self._fetch(f"PRAGMA busy_timeout = {LOCK_TIMEOUT * 1000:.0f}")
 
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A transaction that touches no posts: on PostgreSQL it waits for no writer."""
+        with self._explained(), self.driver.atomic(*(("IMMEDIATE",) if self.sqlite else ())):
+            yield
+
     def close(self) -> None:
         """Close this thread's connection."""
         if not self.driver.is_closed():
@@ -153,10 +170,11 @@ class Database:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except (StoreError, *DRIVER_ERRORS) as error:
+        except StoreError:
             self._drop_if_broken()
-            if isinstance(error, StoreError):
-                raise
+            raise
+        except DRIVER_ERRORS as error:
+            self._drop_if_broken()
             raise explain(error, self.place) from error
 
     def _drop_if_broken(self) -> None:

@@ -69,7 +69,7 @@ def _sqlite(rest: str, timeout: float | None) -> Database:
     return Database(driver, "sqlite", f"sqlite:///{path}")
 
 
-class _Postgresql(peewee.PostgresqlDatabase):  # type: ignore[misc]
+class _Postgresql(peewee.PostgresqlDatabase):
     settings = ""
 
     def _initialize_connection(self, conn: Any) -> None:

@@ -4,12 +4,13 @@ out, never null: one null makes the AppView refuse a whole page."""
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
-from time import monotonic
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import Blueprint, current_app, request
 
+import feedkit
+from feedkit.post import EPOCH
 from feedkit.settings import FeedConfig, Service
 from feedkit.skeleton import BadCursor, Item, micros, page
 from feedkit.store import Store, StoreError
@@ -18,7 +19,6 @@ from feedkit.web.errors import XrpcError
 log = logging.getLogger(__name__)
 blueprint = Blueprint("xrpc", __name__)
 
-MARK_EVERY = 30.0  # seconds between two notes that a feed is asked for
 MAX_CURSOR = 512  # characters; ours stay under 100
 GENERATOR = "app.bsky.feed.generator"
 
@@ -77,10 +77,15 @@ def get_feed_skeleton() -> dict[str, Any]:
 def health() -> tuple[dict[str, Any], int]:
     """Whether this process can answer: 200, or 503 with the reason."""
     try:
-        stats = _store().stats()
+        clock = _store().stream_clock()
     except StoreError as error:
         return {"status": "store unavailable", "message": str(error)}, 503
-    return {"status": "ok", "feeds": len(_service().feeds), **stats}, 200
+    answer: dict[str, Any] = {"status": "ok", "version": feedkit.__version__}
+    if clock:
+        read = EPOCH + timedelta(microseconds=clock)
+        answer["streamTime"] = read.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        answer["streamLagSeconds"] = max((datetime.now(UTC) - read).total_seconds(), 0.0)
+    return answer, 200
 
 
 @blueprint.route("/xrpc/<nsid>", methods=["GET", "POST"])
@@ -100,9 +105,9 @@ def publisher_did(publisher: str) -> str | None:
         return publisher
     did = _dids.get(publisher)
     if did is None:
-        did = _store().identity(publisher)
-        if did is not None:
-            _dids[publisher] = did
+        known = _store().identity(publisher)
+        if known is not None:
+            did = _dids[publisher] = known[0]
     return did
 
 
@@ -160,14 +165,8 @@ def _publishes(publisher: str, authority: str) -> bool:
 
 
 _dids: dict[str, str] = {}
-_marked: dict[str, float] = {}
-
-
 def _mark_asked(store: Store, feed: FeedConfig, now: datetime) -> None:
-    """Note that someone reads the feed, so that it is ranked again; at most twice a minute."""
-    if monotonic() - _marked.get(feed.name, -MARK_EVERY) < MARK_EVERY:
-        return
-    _marked[feed.name] = monotonic()
+    """Note that someone reads the feed, so that it is ranked again."""
     try:
         store.mark_asked(feed.name, micros(now))
     except StoreError as error:  # the page matters more

@@ -1,0 +1,107 @@
+"""The feeds that the store knows, and deciding stored posts again when a filter changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from feedkit.post import Post
+from feedkit.store.body import decode
+from feedkit.store.database import Database
+from feedkit.store.fold import Tombstone
+from feedkit.store.reading import stream_clock
+from feedkit.store.writing import bury, remove_posts
+
+Decide = Callable[[Post], Collection[str]]
+MOST = 1000  # posts decided again in one transaction
+
+
+def sync_feeds(db: Database, feeds: Mapping[str, str]) -> set[str]:
+    """Register `feeds` (name → fingerprint of the filter); the names of those whose stored posts
+    must be decided again: the filter is another one, or the feed is new and there are posts
+    already. What is registered but not configured any more is left to prune."""
+    known = _fingerprints(db)
+    if any(known.get(name) != fingerprint for name, fingerprint in feeds.items()):
+        with db.writing():
+            known = _register(db, feeds)
+    return {name for name, fingerprint in feeds.items() if known[name] != fingerprint}
+
+
+def _register(db: Database, feeds: Mapping[str, str]) -> dict[str, str]:
+    known = _fingerprints(db)
+    db.many(
+        "INSERT INTO feeds (name, fingerprint, asked_at) VALUES (?, '', 0)",
+        [(name,) for name in feeds if name not in known],
+    )
+    if not db.rows("SELECT 1 FROM posts LIMIT 1"):  # nothing to decide
+        _decided(db, feeds)
+    return _fingerprints(db)
+
+
+def _decided(db: Database, feeds: Mapping[str, str]) -> None:
+    db.many(
+        "UPDATE feeds SET fingerprint = ? WHERE name = ?",
+        [(fingerprint, name) for name, fingerprint in feeds.items()],
+    )
+
+
+def _fingerprints(db: Database) -> dict[str, str]:
+    return dict(db.rows("SELECT name, fingerprint FROM feeds"))
+
+
+def redecide(
+    db: Database,
+    feeds: Mapping[str, str],
+    decide: Decide,
+    after: int = 0,
+    limit: int = MOST,
+) -> int | None:
+    """Decide the next `limit` stored posts after the id `after` again, as regards `feeds` (name →
+    fingerprint), in one transaction. Call it with 0 and then with what it returns, until that is
+    None: then the fingerprints are recorded.
+
+    `decide` gives the names of the feeds that want a post; others than `feeds` are ignored. A post
+    that no feed wants any more is removed.
+    """
+    with db.writing():
+        ids = dict(
+            db.rows(
+                "SELECT f.name, f.id FROM {each_text} feeds AS f ON f.name = k.value",
+                (db.list_of(feeds),),
+            )
+        )
+        rows = db.rows(
+            "SELECT id, uri, rev, sort_at, seen_at, body FROM posts WHERE id > ? "
+            "ORDER BY id LIMIT ?",
+            (after, min(limit, MOST)),
+        )
+        if not rows:
+            _decided(db, feeds)
+            return None
+        _decide_again(db, rows, set(ids.values()), ids, decide)
+    return int(rows[-1][0])
+
+
+def _decide_again(
+    db: Database, rows: list[tuple[Any, ...]], asked: set[int], ids: dict[str, int], decide: Decide
+) -> None:
+    there: dict[int, set[int]] = {row[0]: set() for row in rows}
+    for post_id, feed_id in db.rows(
+        "SELECT post_id, feed_id FROM {each_int} hits ON post_id = k.value",
+        (db.list_of(there),),
+    ):
+        there[post_id].add(feed_id)
+    gone, come, lonely = [], [], {}
+    clock = stream_clock(db)
+    for post_id, uri, rev, sort_at, seen_at, body in rows:
+        wants = {ids[name] for name in decide(decode(body, sort_at, seen_at)) if name in ids}
+        had = there[post_id]
+        gone += [(number, sort_at, post_id) for number in (had & asked) - wants]
+        come += [(number, sort_at, post_id) for number in wants - had]
+        if not (had - asked) | wants:
+            # Not `deleted`: if the filter changes back, a replay may bring the post back.
+            lonely[post_id] = uri, Tombstone(rev, clock, deleted=False)
+    db.many("DELETE FROM hits WHERE feed_id = ? AND sort_at = ? AND post_id = ?", gone)
+    db.many("INSERT INTO hits (feed_id, sort_at, post_id) VALUES (?, ?, ?)", come)
+    remove_posts(db, lonely)
+    bury(db, dict(lonely.values()))

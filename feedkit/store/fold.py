@@ -1,0 +1,305 @@
+"""What the events of a batch mean: the pure part of the store, no database in it.
+
+`touched` says what a batch needs to know, the store loads that into a `State`, `fold` carries the
+batch out on it, and the store writes what has changed. The rules are those of docs/invariants.md;
+the same events give the same state wherever a batch is cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct, field
+
+from feedkit.event import AccountChanged, Disengaged, Engaged, Event, PostDeleted, PostWritten
+from feedkit.post import Post
+from feedkit.store.body import micros
+
+LIKE, REPOST, REPLY, QUOTE = range(4)
+KINDS = {"like": LIKE, "repost": REPOST, "reply": REPLY, "quote": QUOTE}
+NEEDS = {"likes": "like", "reposts": "repost", "replies": "reply", "quotes": "quote"}
+
+Batch = Sequence[tuple[Event, frozenset[str]]]
+Record = tuple[str, str, int]  # an engagement record: the actor's DID, the record key, the kind
+
+
+class Kept(Struct, eq=False):
+    """A stored post, as far as a batch needs to know it. `id` is 0 until it is written; `post` and
+    `feeds` are set when the batch writes its content; counts are what the batch adds to them."""
+
+    id: int
+    uri: str = ""
+    author: str = ""
+    rev: str = ""
+    seen: int = 0
+    sort_at: int = 0
+    gone: bool = False
+    post: Post | None = None
+    feeds: frozenset[str] = frozenset()
+    counts: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
+    fans: set[tuple[int, str]] = field(default_factory=set)  # (kind, actor) that count already
+
+
+class Tombstone(Struct, frozen=True):
+    rev: str
+    at: int
+    deleted: bool
+
+
+class Engagement(Struct, eq=False):
+    post: Kept
+    counted: bool
+    stored: bool  # before the batch
+
+
+class Applied(Struct):
+    """What a batch did, in posts, engagement records and accounts."""
+
+    stored: int = 0
+    updated: int = 0
+    removed: int = 0
+    stale: int = 0  # commits not newer than what is stored
+    engaged: int = 0
+    disengaged: int = 0
+    accounts: int = 0
+
+
+class Touched(Struct):
+    """What a batch is about."""
+
+    posts: set[str] = field(default_factory=set)  # written or deleted
+    subjects: set[str] = field(default_factory=set)  # engaged with
+    wanted: set[str] = field(default_factory=set)  # written, and some feed wants it
+    authors: set[str] = field(default_factory=set)  # of `wanted`
+    undone: set[Record] = field(default_factory=set)
+    deleted: set[str] = field(default_factory=set)  # accounts
+
+
+class State(Struct):
+    """What the store holds of all that a batch touches; after `fold`, what it must hold."""
+
+    wanted: dict[str, int]  # the kinds of engagement that are followed
+    posts: dict[str, Kept] = field(default_factory=dict)
+    tombstones: dict[str, Tombstone] = field(default_factory=dict)
+    accounts: dict[str, str] = field(default_factory=dict)
+    records: dict[Record, Engagement] = field(default_factory=dict)
+    # What has changed:
+    written: list[Kept] = field(default_factory=list)
+    removed: list[Kept] = field(default_factory=list)
+    undone: list[Record] = field(default_factory=list)
+    counted: dict[int, Kept] = field(default_factory=dict)  # by id(): counts changed
+    buried: set[str] = field(default_factory=set)  # URIs whose tombstone changed
+    changed: dict[str, str] = field(default_factory=dict)  # states of accounts
+    applied: Applied = field(default_factory=Applied)
+
+
+def kinds_of(engagement: Iterable[str]) -> dict[str, int]:
+    """The kinds that feeds need, from the names of the counts that they read."""
+    return {NEEDS[need]: KINDS[NEEDS[need]] for need in engagement}
+
+
+def record_of(uri: str, kind: int) -> Record:
+    """The record at a URI, at://DID/COLLECTION/RKEY."""
+    repo, _, rkey = uri.rpartition("/")
+    return repo.split("/", 3)[2], rkey, kind
+
+
+def touched(batch: Batch, wanted: dict[str, int]) -> Touched:
+    """What must be loaded before `fold` can work on `batch`."""
+    about = Touched()
+    subject = about.subjects.add
+    for event, feeds in batch:
+        kind = type(event)
+        if kind is Engaged:
+            if event.kind in wanted:  # type: ignore[union-attr]
+                subject(event.subject)  # type: ignore[union-attr]
+        elif isinstance(event, PostWritten):
+            post = event.post
+            about.posts.add(post.uri)
+            if feeds:
+                about.wanted.add(post.uri)
+                about.authors.add(post.author)
+            if event.created:
+                if post.reply_parent and "reply" in wanted:
+                    subject(post.reply_parent)
+                if post.quote and "quote" in wanted:
+                    subject(post.quote)
+        elif isinstance(event, Disengaged):
+            if event.kind in wanted:
+                about.undone.add(record_of(event.uri, wanted[event.kind]))
+        elif isinstance(event, PostDeleted):
+            about.posts.add(event.uri)
+            about.undone |= _own_records(event.uri, wanted)
+        elif isinstance(event, AccountChanged) and event.state == "deleted":
+            about.deleted.add(event.did)
+    return about
+
+
+def engagements(
+    batch: Batch, wanted: dict[str, int], stored: Iterable[str]
+) -> dict[Record, tuple[str, bool]]:
+    """The engagement of `batch` with posts at the URIs `stored`: the subject of each record, and
+    whether it counts but once for its actor (replies and quotes count each)."""
+    found: dict[Record, tuple[str, bool]] = {}
+    stored = set(stored)
+    for event, _ in batch:
+        if type(event) is Engaged:
+            if event.subject in stored and event.kind in wanted:
+                rkey = event.uri.rpartition("/")[2]
+                found[event.actor, rkey, wanted[event.kind]] = event.subject, True
+        elif type(event) is PostWritten and event.created:
+            for record, subject in _engages(event.post, wanted):
+                if subject in stored:
+                    found[record] = subject, False
+    return found
+
+
+def fold(state: State, batch: Batch) -> None:
+    """Carry out the events of `batch`, in order, on `state`."""
+    posts, wanted = state.posts, state.wanted
+    for event, feeds in batch:
+        kind = type(event)
+        if kind is Engaged:
+            post = posts.get(event.subject)  # type: ignore[union-attr]
+            if post is not None and event.kind in wanted:  # type: ignore[union-attr]
+                _engaged(state, event, post)  # type: ignore[arg-type]
+        elif kind is PostWritten:
+            _written(state, event, feeds)  # type: ignore[arg-type]
+        elif kind is Disengaged:
+            if event.kind in wanted:  # type: ignore[union-attr]
+                _undo(state, record_of(event.uri, wanted[event.kind]))  # type: ignore[union-attr]
+        elif kind is PostDeleted:
+            _deleted(state, event)  # type: ignore[arg-type]
+        elif kind is AccountChanged:
+            _account(state, event)  # type: ignore[arg-type]
+
+
+def _engaged(state: State, event: Engaged, post: Kept) -> None:
+    kind = state.wanted[event.kind]
+    record = event.actor, event.uri.rpartition("/")[2], kind
+    fan = kind, event.actor
+    if _live(state, record) is None:
+        # A second like by the same actor does not count, but is remembered: were it forgotten, a
+        # replay that begins between the two would count it, once the first has been taken back.
+        _count(state, record, post, counted=fan not in post.fans)
+        post.fans.add(fan)
+
+
+def _live(state: State, record: Record) -> Engagement | None:
+    known = state.records.get(record)
+    return None if known is None or known.post.gone else known
+
+
+def _count(state: State, record: Record, post: Kept, counted: bool) -> None:
+    state.records[record] = Engagement(post, counted, stored=False)
+    if counted:
+        post.counts[record[2]] += 1
+        state.counted[id(post)] = post
+        state.applied.engaged += 1
+
+
+def _undo(state: State, record: Record) -> None:
+    known = _live(state, record)
+    if known is None:
+        return
+    del state.records[record]
+    if known.stored:
+        state.undone.append(record)
+    if known.counted:
+        post, kind = known.post, record[2]
+        post.counts[kind] -= 1
+        post.fans.discard((kind, record[0]))
+        state.counted[id(post)] = post
+        state.applied.disengaged += 1
+
+
+def _written(state: State, event: PostWritten, feeds: frozenset[str]) -> None:
+    post, rev = event.post, event.rev
+    kept, grave = state.posts.get(post.uri), state.tombstones.get(post.uri)
+    # A post that left all feeds may come back as it is: its feeds may have changed since.
+    if (kept is not None and rev <= kept.rev) or (
+        grave is not None and (rev < grave.rev or (grave.deleted and rev == grave.rev))
+    ):
+        state.applied.stale += 1
+        return
+    if feeds and state.accounts.get(post.author) == "deleted":
+        _bury(state, post.uri, Tombstone(rev, event.time, deleted=True))
+    elif feeds:
+        _store(state, event, feeds, kept)
+        if grave is not None:
+            _bury(state, post.uri, None)
+    elif kept is not None or grave is not None:
+        if kept is not None:
+            _remove(state, kept)
+        _bury(state, post.uri, Tombstone(rev, event.time, deleted=False))
+    if event.created:
+        for record, subject in _engages(post, state.wanted):
+            parent = state.posts.get(subject)
+            if parent is not None and _live(state, record) is None:
+                _count(state, record, parent, counted=True)
+
+
+def _engages(post: Post, wanted: dict[str, int]) -> list[tuple[Record, str]]:
+    """The engagement that a post is itself: as a reply, and as a quote."""
+    found = []
+    if post.reply_parent and "reply" in wanted:
+        found.append((record_of(post.uri, REPLY), post.reply_parent))
+    if post.quote and "quote" in wanted:
+        found.append((record_of(post.uri, QUOTE), post.quote))
+    return found
+
+
+def _own_records(uri: str, wanted: dict[str, int]) -> set[Record]:
+    return {record_of(uri, wanted[kind]) for kind in ("reply", "quote") if kind in wanted}
+
+
+def _store(state: State, event: PostWritten, feeds: frozenset[str], kept: Kept | None) -> None:
+    post = event.post
+    if kept is None:
+        kept = Kept(0, post.uri, post.author, seen=event.time)
+        state.posts[post.uri] = kept
+        state.applied.stored += 1
+    else:
+        state.applied.updated += 1
+    if kept.post is None:
+        state.written.append(kept)
+    kept.rev, kept.post, kept.feeds = event.rev, post, feeds
+    kept.sort_at = min(micros(post.created_at), kept.seen)
+
+
+def _remove(state: State, kept: Kept) -> None:
+    """Forget a post, and with it the engagement that it got."""
+    kept.gone = True
+    state.posts.pop(kept.uri, None)
+    state.applied.removed += 1
+    if kept.id:
+        state.removed.append(kept)
+
+
+def _bury(state: State, uri: str, grave: Tombstone | None) -> None:
+    if grave is None:
+        del state.tombstones[uri]
+    else:
+        state.tombstones[uri] = grave
+    state.buried.add(uri)
+
+
+def _deleted(state: State, event: PostDeleted) -> None:
+    kept, grave = state.posts.get(event.uri), state.tombstones.get(event.uri)
+    if event.rev <= max(kept.rev if kept else "", grave.rev if grave else ""):
+        state.applied.stale += 1
+        return
+    if kept is not None:
+        _remove(state, kept)
+    if kept is not None or grave is not None:
+        _bury(state, event.uri, Tombstone(event.rev, event.time, deleted=True))
+    for record in _own_records(event.uri, state.wanted):
+        _undo(state, record)
+
+
+def _account(state: State, event: AccountChanged) -> None:
+    state.applied.accounts += 1
+    state.accounts[event.did] = state.changed[event.did] = event.state
+    if event.state == "deleted":
+        for kept in [k for k in state.posts.values() if k.author == event.did]:
+            _remove(state, kept)

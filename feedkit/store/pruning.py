@@ -1,0 +1,140 @@
+"""Retention: what is too old goes, in small transactions, so that ingest and pages never wait.
+
+Age is measured against the stream's clock, so a machine with a wrong clock deletes nothing; and
+against ours too, so that one event from the future does not either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from msgspec import Struct
+
+from feedkit.store.database import Database
+from feedkit.store.reading import stream_clock
+from feedkit.store.writing import remove_posts
+
+TOMBSTONES = timedelta(hours=72)  # as far back as relays replay
+VERSIONS = timedelta(hours=1)
+# One transaction removes at most so many hits, as many posts, and so much engagement: 1,000 rows.
+HITS, ENGAGEMENTS, ROWS = 250, 500, 1000
+
+
+class Pruned(Struct):
+    """How much was removed. `finished` is False if pruning was told to stop before the end."""
+
+    hits: int = 0
+    posts: int = 0
+    engagements: int = 0
+    tombstones: int = 0
+    versions: int = 0
+    feeds: int = 0
+    finished: bool = True
+
+
+def prune(
+    db: Database,
+    keep: Mapping[str, timedelta],
+    now: int,
+    stop: Callable[[], bool] = lambda: False,
+) -> Pruned:
+    """Remove the hits of each feed older than `keep`, those of feeds not in `keep` altogether,
+    posts left without a hit, old tombstones and old versions. `now`: our clock, µs since 1970.
+    `stop` is asked between transactions."""
+    done = Pruned()
+    clock = min(now, stream_clock(db))
+    for feed_id, name in db.rows("SELECT id, name FROM feeds ORDER BY id"):
+        horizon = clock - _us(keep[name]) if name in keep else 1 << 62
+        while _old_hits(db, feed_id, horizon, done):
+            if stop():
+                done.finished = False
+                return done
+        if name not in keep:
+            done.feeds += _forget_feed(db, feed_id)
+    while _old_tombstones(db, clock - _us(TOMBSTONES), done):
+        if stop():
+            done.finished = False
+            return done
+    while _old_versions(db, now - _us(VERSIONS), done):
+        if stop():
+            done.finished = False
+            return done
+    return done
+
+
+def _us(duration: timedelta) -> int:
+    return duration // timedelta(microseconds=1)
+
+
+def _old_hits(db: Database, feed_id: int, horizon: int, done: Pruned) -> bool:
+    """Remove a feed's oldest hits below `horizon`, with the posts that no other feed has; whether
+    there may be more."""
+    with db.writing():
+        hits = db.rows(
+            "SELECT sort_at, post_id FROM hits WHERE feed_id = ? AND sort_at < ? "
+            "ORDER BY sort_at, post_id LIMIT ?",
+            (feed_id, horizon, HITS),
+        )
+        if not hits:
+            return False
+        shared = db.rows(
+            "SELECT DISTINCT post_id FROM {each_int} hits ON post_id = k.value WHERE feed_id <> ?",
+            (db.list_of(post_id for _, post_id in hits), feed_id),
+        )
+        lonely = list({post_id for _, post_id in hits} - {post_id for (post_id,) in shared})
+        # A popular post has more engagement than one transaction may remove. It goes first: while
+        # the hit is there the next call finds the rest.
+        records = db.rows(
+            "SELECT actor, rkey, kind FROM {each_int} engagements ON post_id = k.value LIMIT ?",
+            (db.list_of(lonely), ENGAGEMENTS),
+        )
+        db.many("DELETE FROM engagements WHERE actor = ? AND rkey = ? AND kind = ?", records)
+        done.engagements += len(records)
+        if len(records) == ENGAGEMENTS:
+            return True
+        db.many(
+            "DELETE FROM hits WHERE feed_id = ? AND sort_at = ? AND post_id = ?",
+            [(feed_id, *hit) for hit in hits],
+        )
+        remove_posts(db, lonely)
+    done.hits += len(hits)
+    done.posts += len(lonely)
+    return True
+
+
+def _forget_feed(db: Database, feed_id: int) -> int:
+    with db.writing():
+        if db.rows("SELECT 1 FROM hits WHERE feed_id = ? LIMIT 1", (feed_id,)):
+            return 0  # an ingest with the old configuration is still at work
+        db.run(
+            "DELETE FROM chunks WHERE version_id IN (SELECT id FROM versions WHERE feed_id = ?)",
+            (feed_id,),
+        )
+        db.run("DELETE FROM versions WHERE feed_id = ?", (feed_id,))
+        return db.run("DELETE FROM feeds WHERE id = ?", (feed_id,))
+
+
+def _old_tombstones(db: Database, horizon: int, done: Pruned) -> bool:
+    with db.writing():
+        removed = db.run(
+            "DELETE FROM tombstones WHERE uri IN "
+            "(SELECT uri FROM tombstones WHERE at < ? ORDER BY at LIMIT ?)",
+            (horizon, ROWS),
+        )
+    done.tombstones += removed
+    return removed == ROWS
+
+
+def _old_versions(db: Database, horizon: int, done: Pruned) -> bool:
+    """Remove versions made before `horizon`, but never a feed's latest for everybody."""
+    with db.writing():
+        old = db.rows(
+            "SELECT v.id FROM versions AS v WHERE v.created_at < ? AND (v.viewer <> '' OR v.id < "
+            "(SELECT max(id) FROM versions WHERE feed_id = v.feed_id AND viewer = '')) LIMIT ?",
+            (horizon, ROWS // 10),
+        )
+        db.many("DELETE FROM chunks WHERE version_id = ?", old)
+        db.many("DELETE FROM versions WHERE id = ?", old)
+    done.versions += len(old)
+    return len(old) == ROWS // 10

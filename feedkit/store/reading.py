@@ -1,0 +1,108 @@
+"""What pages, rankers and `why` read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+from feedkit.post import Counts, Post
+from feedkit.store.body import decode
+from feedkit.store.database import Database
+
+
+class Row(NamedTuple):
+    """A stored post, as a page needs it. `sort_at`: microseconds since 1970."""
+
+    id: int
+    uri: str
+    sort_at: int
+
+
+class StoredPost(NamedTuple):
+    """All that is known of a stored post. `post` has its counts."""
+
+    id: int
+    rev: str
+    post: Post
+    hidden: bool
+    feeds: frozenset[str]
+
+
+_FIRST = (1 << 63) - 1  # later than every sort_at, higher than every id
+_CONTENT = (
+    "p.id, p.body, p.sort_at, p.seen_at, p.likes, p.reposts, p.replies, p.quotes"  # see _post
+)
+
+
+def newest(db: Database, feed: str, before: tuple[int, int] | None, limit: int) -> list[Row]:
+    """The newest `limit` visible posts of `feed` below the place `before` (sort_at, id)."""
+    # As a row value: `sort_at < ? OR (sort_at = ? AND …)` measured 100 times slower.
+    rows = db.rows(
+        "SELECT h.post_id, p.uri, h.sort_at FROM hits AS h JOIN posts AS p ON p.id = h.post_id "
+        "WHERE h.feed_id = (SELECT id FROM feeds WHERE name = ?) "
+        "AND (h.sort_at, h.post_id) < (?, ?) AND NOT p.hidden "
+        "ORDER BY h.sort_at DESC, h.post_id DESC LIMIT ?",
+        (feed, *(before or (_FIRST, _FIRST)), limit),
+    )
+    return [Row(*row) for row in rows]
+
+
+def candidates(db: Database, feed: str, limit: int) -> list[tuple[int, Post]]:
+    """The newest `limit` visible posts of `feed` with their counts, newest first, each with its
+    id."""
+    rows = db.rows(
+        f"SELECT {_CONTENT} FROM hits AS h JOIN posts AS p ON p.id = h.post_id "
+        "WHERE h.feed_id = (SELECT id FROM feeds WHERE name = ?) AND NOT p.hidden "
+        "ORDER BY h.sort_at DESC, h.post_id DESC LIMIT ?",
+        (feed, limit),
+    )
+    return [(row[0], _post(row)) for row in rows]
+
+
+def posts(db: Database, ids: Collection[int]) -> dict[int, Row]:
+    """Those of the posts `ids` that are there and visible."""
+    if not ids:
+        return {}
+    rows = db.rows(
+        "SELECT p.id, p.uri, p.sort_at FROM {each_int} posts AS p ON p.id = k.value "
+        "WHERE NOT p.hidden",
+        (db.list_of(ids),),
+    )
+    return {row[0]: Row(*row) for row in rows}
+
+
+def is_deleted(db: Database, uri: str) -> bool:
+    """Whether the post at `uri` is known to be deleted, or its author's account to be hidden or
+    gone. A post that was never stored and is simply unknown is not."""
+    author = uri.split("/")[2] if uri.startswith("at://") else ""
+    return bool(
+        db.rows(
+            "SELECT 1 FROM tombstones WHERE uri = ? AND deleted "
+            "UNION ALL SELECT 1 FROM accounts WHERE did = ?",
+            (uri, author),
+        )
+    )
+
+
+def stream_clock(db: Database) -> int:
+    """The time of the newest event read, microseconds since 1970; 0 before the first one."""
+    return int(db.rows("SELECT coalesce(max(time), 0) FROM cursors")[0][0])
+
+
+def find_post(db: Database, uri: str) -> StoredPost | None:
+    """The post at `uri`, hidden or not; None if it is not stored."""
+    found = db.rows(f"SELECT {_CONTENT}, p.rev, p.hidden FROM posts AS p WHERE p.uri = ?", (uri,))
+    if not found:
+        return None
+    row = found[0]
+    feeds = db.rows(
+        "SELECT f.name FROM hits AS h JOIN feeds AS f ON f.id = h.feed_id WHERE h.post_id = ?",
+        (row[0],),
+    )
+    return StoredPost(
+        row[0], row[8], _post(row), bool(row[9]), frozenset(name for (name,) in feeds)
+    )
+
+
+def _post(row: tuple[Any, ...]) -> Post:
+    return decode(row[1], row[2], row[3], Counts(*row[4:8]))

@@ -1,0 +1,218 @@
+"""The store: all that the rest of feedkit may ask of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from feedkit.event import Event
+from feedkit.post import Post
+from feedkit.store import feeds as deciding
+from feedkit.store import pruning, reading, schema, stats, versions, writing
+from feedkit.store.database import Database
+from feedkit.store.fold import Applied
+from feedkit.store.models import Cursor, Gap, Identity
+from feedkit.store.opening import open_database
+
+_ASKED_EVERY = 30 * 1_000_000  # µs between two notes that a feed was asked for
+
+
+def open_store(url: str, timeout: float | None = None) -> Store:
+    """The store at `url`: sqlite:///PATH, postgresql://… or postgres://…. Opens no connection yet:
+    that is done by the first call, and by each thread for itself.
+
+    `timeout`, seconds, bounds what a single statement and a new connection may take, for the
+    processes that answer requests; `Unavailable` is raised after it. Raises `StoreError` where the
+    address cannot be one.
+    """
+    return Store(open_database(url, timeout))
+
+
+class Store:
+    """Posts, feeds and their hits, engagement, accounts, cursors, rankings. All times are
+    microseconds since 1970. Every method may raise `StoreError`; `Unavailable` where trying again
+    may help."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        self._asked: dict[str, int] = {}
+
+    @property
+    def place(self) -> str:
+        """The address without the password, for messages."""
+        return self.db.place
+
+    # The tables
+
+    def migrate(self) -> list[str]:
+        """Bring the tables up to date; what was done. Safe at any time, by any number of
+        processes."""
+        return schema.migrate(self.db)
+
+    def check_schema(self) -> None:
+        """Raise `SchemaError` unless the tables are those of this version of feedkit."""
+        schema.check_schema(self.db)
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        self.db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # Ingest
+
+    def sync_feeds(self, feeds: Mapping[str, str]) -> set[str]:
+        """Register the configured feeds (name → fingerprint of the filter); the names of those
+        whose stored posts must be decided again, see `redecide`."""
+        return deciding.sync_feeds(self.db, feeds)
+
+    def apply(
+        self,
+        batch: Sequence[tuple[Event, frozenset[str]]],
+        source: str,
+        cursor: int,
+        time: int,
+        engagement: frozenset[str],
+    ) -> Applied:
+        """Fold a batch of events into the store and move the cursor of `source`, in one
+        transaction.
+
+        `batch`: events in order, each `PostWritten` with the names of the feeds that it matches
+        (others with an empty set). `time`: the stream's clock at `cursor`, 0 if unknown.
+        `engagement`: which of likes, reposts, replies, quotes some feed needs.
+        """
+        return writing.apply(self.db, batch, source, cursor, time, engagement)
+
+    def cursor(self, source: str) -> tuple[int, int] | None:
+        """How far `source` was read: its cursor, and the stream's clock there."""
+        found: tuple[int, int] | None = self.db.first(
+            Cursor.select(Cursor.cursor, Cursor.time).where(Cursor.source == source)
+        )
+        return found
+
+    def add_gap(self, source: str, from_us: int, to_us: int, reason: str, now: int) -> None:
+        """Note a stretch of the stream that was missed."""
+        self.db.execute(
+            Gap.insert(source=source, from_us=from_us, to_us=to_us, reason=reason, seen_at=now)
+        )
+
+    def gaps(self, since: int) -> list[tuple[str, int, int, str, int]]:
+        """Gaps noted at `since` or later, in order: source, from_us, to_us, reason, seen_at."""
+        return self.db.execute(
+            Gap.select(Gap.source, Gap.from_us, Gap.to_us, Gap.reason, Gap.seen_at)
+            .where(Gap.seen_at >= since)
+            .order_by(Gap.seen_at, Gap.id)
+        )
+
+    # Pages
+
+    def newest(self, feed: str, before: tuple[int, int] | None, limit: int) -> list[reading.Row]:
+        """The newest `limit` visible posts of `feed` below the place `before` (sort_at, id)."""
+        return reading.newest(self.db, feed, before, limit)
+
+    def candidates(self, feed: str, limit: int) -> list[tuple[int, Post]]:
+        """The newest `limit` visible posts of `feed` with their counts, newest first, each with
+        its id."""
+        return reading.candidates(self.db, feed, limit)
+
+    def posts(self, ids: Collection[int]) -> dict[int, reading.Row]:
+        """Those of the posts `ids` that are there and visible."""
+        return reading.posts(self.db, ids)
+
+    def find_post(self, uri: str) -> reading.StoredPost | None:
+        """The post at `uri`, hidden or not; None if it is not stored."""
+        return reading.find_post(self.db, uri)
+
+    def is_deleted(self, uri: str) -> bool:
+        """Whether a post is known to be deleted, or its author's account to be hidden or gone."""
+        return reading.is_deleted(self.db, uri)
+
+    def stream_clock(self) -> int:
+        """The time of the newest event read; 0 before the first one."""
+        return reading.stream_clock(self.db)
+
+    # Rankings
+
+    def save_version(
+        self, feed: str, viewer: str, ids: Sequence[int], now: int, recipe: str = ""
+    ) -> int:
+        """Keep a ranking of `feed`, for `viewer` (DID) or for everybody (""); its id."""
+        return versions.save_version(self.db, feed, viewer, ids, now, recipe)
+
+    def latest_version(self, feed: str, viewer: str = "") -> versions.Version | None:
+        """The newest ranking of `feed`."""
+        return versions.latest_version(self.db, feed, viewer)
+
+    def find_version(self, version: int, feed: str, viewer: str = "") -> versions.Version | None:
+        """The ranking with this id, if it is still kept and is one of `feed` for `viewer`."""
+        return versions.find_version(self.db, version, feed, viewer)
+
+    def version_slice(self, version: int, start: int, count: int) -> list[int]:
+        """The ids at the places `start` (from 0) to `start + count` of a ranking."""
+        return versions.version_slice(self.db, version, start, count)
+
+    def version_position(self, version: int, post_id: int) -> int | None:
+        """The place (from 0) of a post in a ranking."""
+        return versions.version_position(self.db, version, post_id)
+
+    def mark_asked(self, feed: str, now: int) -> None:
+        """Note that somebody asked for `feed`. Writes once in 30 seconds at most."""
+        if not 0 <= now - self._asked.get(feed, 0) < _ASKED_EVERY:
+            versions.mark_asked(self.db, feed, now)
+            self._asked[feed] = now
+
+    def feeds_due(self, feeds: Mapping[str, versions.Recipe], now: int) -> list[str]:
+        """Those of `feeds` that must be ranked, longest waiting first."""
+        return versions.feeds_due(self.db, feeds, now)
+
+    # Upkeep
+
+    def redecide(
+        self,
+        feeds: Mapping[str, str],
+        decide: Callable[[Post], Collection[str]],
+        after: int = 0,
+        limit: int = deciding.MOST,
+    ) -> int | None:
+        """Decide the next stored posts again; see `feedkit.store.feeds.redecide`."""
+        return deciding.redecide(self.db, feeds, decide, after, limit)
+
+    def prune(
+        self,
+        keep: Mapping[str, timedelta],
+        now: int,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> pruning.Pruned:
+        """Remove what is too old; see `feedkit.store.pruning.prune`."""
+        return pruning.prune(self.db, keep, now, stop)
+
+    def stats(self) -> stats.Stats:
+        """How much is stored. Counts everything, so not for every request."""
+        return stats.stats(self.db)
+
+    def identity(self, handle: str) -> tuple[str, int] | None:
+        """The DID that `handle` belonged to, and when that was checked."""
+        found: tuple[str, int] | None = self.db.first(
+            Identity.select(Identity.did, Identity.checked_at).where(Identity.handle == handle)
+        )
+        return found
+
+    def save_identity(self, handle: str, did: str, now: int) -> None:
+        """Note that `handle` belongs to `did`."""
+        self.db.execute(
+            Identity.insert(handle=handle, did=did, checked_at=now).on_conflict(
+                conflict_target=[Identity.handle],
+                preserve=[Identity.did, Identity.checked_at],
+            )
+        )

@@ -1,0 +1,140 @@
+"""Rankings kept as they were, so that nothing repeats or is skipped while someone scrolls.
+
+A version is the ordered ids of one ranking, in chunks, and never changes; a page is a slice of it.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from feedkit.store.database import Database
+from feedkit.store.errors import StoreError
+
+CHUNK = 250  # ids: a page of 100 reads one or two chunks
+ASKED = 10 * 60 * 1_000_000  # µs for which a feed counts as asked for
+
+
+class Version(NamedTuple):
+    """One ranking. `created_at`: microseconds since 1970; `size`: how many posts it holds."""
+
+    id: int
+    created_at: int
+    size: int
+    recipe: str
+
+
+class Recipe(NamedTuple):
+    """How a feed is ranked, and how often: `refresh` in microseconds; `fingerprint` changes when
+    its ranker or selectors change."""
+
+    refresh: int
+    fingerprint: str = ""
+
+
+def save_version(
+    db: Database, feed: str, viewer: str, ids: Sequence[int], now: int, recipe: str = ""
+) -> int:
+    """Keep a ranking of `feed`, for `viewer` (DID) or for everybody (""); its id."""
+    with db.transaction():
+        made = db.rows(
+            "INSERT INTO versions (feed_id, viewer, created_at, size, recipe) "
+            "SELECT id, ?, ?, ?, ? FROM feeds WHERE name = ? RETURNING id",
+            (viewer, now, len(ids), recipe, feed),
+        )
+        if not made:
+            raise StoreError(f"store {db.place}: the feed {feed!r} is not registered")
+        version = int(made[0][0])
+        db.many(
+            "INSERT INTO chunks (version_id, number, ids) VALUES (?, ?, ?)",
+            [
+                (version, start // CHUNK, _pack(ids[start : start + CHUNK]))
+                for start in range(0, len(ids), CHUNK)
+            ],
+        )
+    return version
+
+
+def latest_version(db: Database, feed: str, viewer: str = "") -> Version | None:
+    """The newest ranking of `feed`."""
+    found = db.rows(
+        "SELECT v.id, v.created_at, v.size, v.recipe FROM versions AS v "
+        "WHERE v.feed_id = (SELECT id FROM feeds WHERE name = ?) AND v.viewer = ? "
+        "ORDER BY v.id DESC LIMIT 1",
+        (feed, viewer),
+    )
+    return Version(*found[0]) if found else None
+
+
+def find_version(db: Database, version: int, feed: str, viewer: str = "") -> Version | None:
+    """The ranking with this id, if it is still kept and is one of `feed` for `viewer`: a cursor
+    comes from outside, and may name anybody's."""
+    found = db.rows(
+        "SELECT v.id, v.created_at, v.size, v.recipe FROM versions AS v WHERE v.id = ? "
+        "AND v.feed_id = (SELECT id FROM feeds WHERE name = ?) AND v.viewer = ?",
+        (version, feed, viewer),
+    )
+    return Version(*found[0]) if found else None
+
+
+def version_slice(db: Database, version: int, start: int, count: int) -> list[int]:
+    """The ids at the places `start` (from 0) to `start + count` of a ranking."""
+    first, last = start // CHUNK, (start + count - 1) // CHUNK
+    ids = _chunks(db, version, first, last)
+    return ids[start - first * CHUNK : start - first * CHUNK + count]
+
+
+def version_position(db: Database, version: int, post_id: int) -> int | None:
+    """The place (from 0) of a post in a ranking."""
+    ids = _chunks(db, version, 0, 1 << 30)
+    return ids.index(post_id) if post_id in ids else None
+
+
+def mark_asked(db: Database, feed: str, now: int) -> None:
+    """Note that somebody asked for `feed`, so that it is ranked for the next minutes."""
+    db.run("UPDATE feeds SET asked_at = ? WHERE name = ? AND asked_at < ?", (now, feed, now))
+
+
+def feeds_due(db: Database, feeds: Mapping[str, Recipe], now: int) -> list[str]:
+    """Those of `feeds` that must be ranked: never ranked yet, ranked by another recipe, or asked
+    for in the last ten minutes and last ranked longer ago than their refresh. Longest waiting
+    first."""
+    rows = db.rows(
+        "SELECT f.name, f.asked_at, v.created_at, v.recipe FROM feeds AS f "
+        "LEFT JOIN versions AS v ON v.id = "
+        "(SELECT max(id) FROM versions WHERE feed_id = f.id AND viewer = '')"
+    )
+    due = []
+    for name, asked_at, created_at, made_by in rows:
+        recipe = feeds.get(name)
+        if recipe is None:
+            continue
+        if created_at is None or made_by != recipe.fingerprint:
+            due.append((0, name))
+        elif asked_at >= now - ASKED and not 0 <= now - created_at < recipe.refresh:
+            due.append((created_at, name))
+    return [name for _, name in sorted(due)]
+
+
+def _chunks(db: Database, version: int, first: int, last: int) -> list[int]:
+    rows = db.rows(
+        "SELECT ids FROM chunks WHERE version_id = ? AND number BETWEEN ? AND ? ORDER BY number",
+        (version, first, last),
+    )
+    return [number for (packed,) in rows for number in _unpack(packed)]
+
+
+def _pack(ids: Sequence[int]) -> bytes:
+    numbers = array("q", ids)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
+def _unpack(packed: bytes) -> array[int]:
+    numbers = array("q", packed)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers

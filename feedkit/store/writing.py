@@ -1,0 +1,220 @@
+"""A batch of events becomes rows, in one transaction with the cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from feedkit.store import fold as rules
+from feedkit.store.body import encode
+from feedkit.store.database import Database
+from feedkit.store.errors import StoreError
+from feedkit.store.fold import Applied, Batch, Kept, Record, State, Tombstone
+
+_POST = "p.id, p.uri, p.author, p.rev, p.seen_at"
+
+
+def apply(
+    db: Database,
+    batch: Batch,
+    source: str,
+    cursor: int,
+    time: int,
+    engagement: frozenset[str],
+) -> Applied:
+    """Fold `batch` into the store, and note that `source` has been read up to `cursor`."""
+    wanted = rules.kinds_of(engagement)
+    about = rules.touched(batch, wanted)
+    with db.writing(source):
+        state = load(db, batch, wanted, about)
+        rules.fold(state, batch)
+        _write(db, state)
+        db.run(
+            "INSERT INTO cursors (source, cursor, time) VALUES (?, ?, ?) ON CONFLICT (source) "
+            "DO UPDATE SET cursor = excluded.cursor, "
+            "time = CASE WHEN excluded.time > 0 THEN excluded.time ELSE cursors.time END",
+            (source, cursor, time),
+        )
+    return state.applied
+
+
+def load(db: Database, batch: Batch, wanted: dict[str, int], about: rules.Touched) -> State:
+    """What the store holds of all that `batch` touches."""
+    state = State(wanted)
+    by_id: dict[int, Kept] = {}
+    for where, values in (
+        ("posts AS p ON p.uri = k.value", about.posts | about.subjects),
+        ("posts AS p ON p.author = k.value", about.deleted),
+    ):
+        for row in _each(db, f"SELECT {_POST} FROM {{each_text}} {where}", values):
+            by_id[row[0]] = state.posts[row[1]] = Kept(*row)
+    for uri, *grave in _each(
+        db,
+        "SELECT uri, rev, at, deleted FROM {each_text} tombstones ON uri = k.value",
+        about.posts,
+    ):
+        state.tombstones[uri] = Tombstone(grave[0], grave[1], bool(grave[2]))
+    state.accounts = dict(
+        _each(db, "SELECT did, state FROM {each_text} accounts ON did = k.value", about.authors)
+    )
+    engaged = rules.engagements(batch, wanted, state.posts.keys() | about.wanted)
+    _load_records(db, state, about.undone | engaged.keys(), by_id)
+    _load_fans(db, state, engaged, by_id)
+    return state
+
+
+def _each(db: Database, sql: str, values: Collection[str]) -> list[tuple[Any, ...]]:
+    return db.rows(sql, (db.list_of(values),)) if values else []
+
+
+def _load_records(
+    db: Database, state: State, records: Collection[Record], by_id: dict[int, Kept]
+) -> None:
+    for actor, rkey, kind, post_id, counted in db.matching(
+        ("actor", "rkey", "kind"),
+        list(records),
+        "SELECT e.actor, e.rkey, e.kind, e.post_id, e.counted FROM {each_row} engagements AS e "
+        "ON e.actor = k.actor AND e.rkey = k.rkey AND e.kind = k.kind",
+    ):
+        post = by_id.get(post_id)
+        if post is None:  # only its counts can change: nothing else in the batch is about it
+            post = by_id[post_id] = Kept(post_id)
+        state.records[actor, rkey, kind] = rules.Engagement(post, bool(counted), stored=True)
+
+
+def _load_fans(
+    db: Database,
+    state: State,
+    engaged: dict[Record, tuple[str, bool]],
+    by_id: dict[int, Kept],
+) -> None:
+    pairs = {
+        (state.posts[subject].id, kind, actor)
+        for (actor, _, kind), (subject, once) in engaged.items()
+        if once and subject in state.posts
+    }
+    for post_id, kind, actor in db.matching(
+        ("post_id", "kind", "actor"),
+        list(pairs),
+        "SELECT e.post_id, e.kind, e.actor FROM {each_row} engagements AS e "
+        "ON e.post_id = k.post_id AND e.kind = k.kind AND e.actor = k.actor WHERE e.counted",
+    ):
+        by_id[post_id].fans.add((kind, actor))
+
+
+def _write(db: Database, state: State) -> None:
+    remove_posts(db, [kept.id for kept in state.removed])
+    db.many("DELETE FROM engagements WHERE actor = ? AND rkey = ? AND kind = ?", state.undone)
+    written = [kept for kept in state.written if not kept.gone]
+    new = [kept for kept in written if not kept.id]
+    _update_posts(db, [kept for kept in written if kept.id])
+    _insert_posts(db, state, new)
+    fresh = set(new)  # written with their counts already
+    _write_hits(db, written)
+    db.many(
+        "INSERT INTO engagements (actor, rkey, kind, post_id, counted) VALUES (?, ?, ?, ?, ?)",
+        [
+            (*record, known.post.id, known.counted)
+            for record, known in state.records.items()
+            if not known.stored and not known.post.gone
+        ],
+    )
+    db.many(
+        "UPDATE posts SET likes = likes + ?, reposts = reposts + ?, replies = replies + ?, "
+        "quotes = quotes + ? WHERE id = ?",
+        [
+            (*kept.counts, kept.id)
+            for kept in state.counted.values()
+            if not kept.gone and kept not in fresh and any(kept.counts)
+        ],
+    )
+    _write_accounts(db, state.changed)
+    bury(db, {uri: state.tombstones.get(uri) for uri in state.buried})
+
+
+def _update_posts(db: Database, written: list[Kept]) -> None:
+    db.many(
+        "UPDATE posts SET cid = ?, rev = ?, sort_at = ?, body = ? WHERE id = ?",
+        [
+            (kept.post.cid, kept.rev, kept.sort_at, encode(kept.post), kept.id)
+            for kept in written
+            if kept.post
+        ],
+    )
+    db.many("DELETE FROM hits WHERE post_id = ?", [(kept.id,) for kept in written])
+
+
+def _insert_posts(db: Database, state: State, new: list[Kept]) -> None:
+    ids = db.insert(
+        "INSERT INTO posts (uri, author, cid, rev, sort_at, seen_at, hidden, body, "
+        "likes, reposts, replies, quotes)",
+        [
+            (
+                *(kept.uri, kept.author, kept.post.cid, kept.rev, kept.sort_at, kept.seen),
+                state.accounts.get(kept.author, "active") != "active",
+                encode(kept.post),
+                *kept.counts,
+            )
+            for kept in new
+            if kept.post
+        ],
+        "RETURNING uri, id",
+    )
+    for uri, number in ids:
+        state.posts[uri].id = number
+
+
+def _write_hits(db: Database, written: list[Kept]) -> None:
+    # Asked each time: a process with another configuration may have forgotten a feed meanwhile.
+    ids = dict(
+        _each(
+            db,
+            "SELECT f.name, f.id FROM {each_text} feeds AS f ON f.name = k.value",
+            {name for kept in written for name in kept.feeds},
+        )
+    )
+    try:
+        hits = [(ids[name], kept.sort_at, kept.id) for kept in written for name in kept.feeds]
+    except KeyError as error:
+        raise StoreError(
+            f"store {db.place}: the feed {error} is not registered; was it removed by a feedkit "
+            "with another configuration? Start this one again"
+        ) from None
+    db.many("INSERT INTO hits (feed_id, sort_at, post_id) VALUES (?, ?, ?)", hits)
+
+
+def _write_accounts(db: Database, changed: dict[str, str]) -> None:
+    db.many(
+        "INSERT INTO accounts (did, state) VALUES (?, ?) "
+        "ON CONFLICT (did) DO UPDATE SET state = excluded.state",
+        [item for item in changed.items() if item[1] != "active"],
+    )
+    db.many(
+        "DELETE FROM accounts WHERE did = ?",
+        [(did,) for did, state in changed.items() if state == "active"],
+    )
+    db.many(
+        "UPDATE posts SET hidden = ? WHERE author = ? AND hidden <> ?",
+        [(state != "active", did, state != "active") for did, state in changed.items()],
+    )
+
+
+def bury(db: Database, graves: dict[str, Tombstone | None]) -> None:
+    """Write the tombstones of URIs; None: there is none any more."""
+    db.many(
+        "INSERT INTO tombstones (uri, rev, at, deleted) VALUES (?, ?, ?, ?) ON CONFLICT (uri) "
+        "DO UPDATE SET rev = excluded.rev, at = excluded.at, deleted = excluded.deleted",
+        [(uri, grave.rev, grave.at, grave.deleted) for uri, grave in graves.items() if grave],
+    )
+    db.many(
+        "DELETE FROM tombstones WHERE uri = ?",
+        [(uri,) for uri, grave in graves.items() if grave is None],
+    )
+
+
+def remove_posts(db: Database, ids: Iterable[int]) -> None:
+    """Remove posts, with their hits and the engagement that they got."""
+    keys = [(number,) for number in ids]
+    db.many("DELETE FROM hits WHERE post_id = ?", keys)
+    db.many("DELETE FROM engagements WHERE post_id = ?", keys)
+    db.many("DELETE FROM posts WHERE id = ?", keys)

@@ -1,0 +1,3 @@
+from feedkit import Keywords
+
+FEEDS = [Keywords('heron'), 'birds']

@@ -1,0 +1,1 @@
+FEEDS = 'birds'

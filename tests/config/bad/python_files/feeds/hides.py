@@ -1,0 +1,5 @@
+from feedkit import Filter
+
+
+class Calls(Filter):
+    match: str = 'loud'

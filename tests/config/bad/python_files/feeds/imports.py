@@ -1,0 +1,2 @@
+import feedkit
+import no_such_library

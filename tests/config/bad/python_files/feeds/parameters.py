@@ -1,0 +1,3 @@
+from feedkit import PerAuthor
+
+TWO = PerAuthor(most='two')

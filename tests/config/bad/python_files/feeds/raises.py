@@ -1,0 +1,8 @@
+WORDS = {}
+
+
+def first():
+    return WORDS['heron']
+
+
+first()

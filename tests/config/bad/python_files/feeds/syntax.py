@@ -1,0 +1,4 @@
+from feedkit import Filter
+
+class Calls(Filter)
+    pass

@@ -1,0 +1,5 @@
+from feedkit import Feed, Keywords
+
+
+class Birds(Feed):
+    filter = Keywords('wren')

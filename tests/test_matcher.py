@@ -1,0 +1,204 @@
+"""The look-up asks too many filters, never too few; what breaks is contained and named."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+
+import pytest
+
+from feedkit import (
+    All, Any, Author, Everything, Field, Filter, HasMedia, Hashtags, Keywords, Labelled, Language,
+    LinksTo, Not, Post, Quote, Regex, Reply, SameAs,
+)  # fmt: skip
+from feedkit.matcher import Matcher, worth_saying
+from feedkit.post import External, Image, Video
+
+WORDS = [
+    "heron", "Heron", "ART", "party", "art", "kernel panic", "straße", "STRASSE", "café", "cafe\u0301",
+    "猫", "猫カフェ", "ねこ", "파이썬", "파이썬을", "пайтон", "مرحبا", "שלום", "नमस्ते", "สวัสดี", "🐦", "👨‍👩‍👧‍👦",
+    "ｆｅｅｄ", "fe\u200bed", "feed", "ﬁsh", "fish", "İstanbul", "istanbul", "ss", "ß", "#art", "#猫", "a_b", "x",
+]  # fmt: skip
+TAGS = ["art", "猫", "birds", "straße", "ΣΑΣ", "σας"]
+HOSTS = ["example.com", "docs.example.com", "münchen.de", "amzn.to"]
+DIDS = [f"did:plc:{letter * 24}" for letter in "abcdef"]
+LANGS = ["en", "en-US", "ja", "pt-BR", "zh-Hant", "EN"]
+
+
+def text(rnd):
+    glue = [" ", " ", " ", "", "\n", ", ", "\u200b", "_", "-"]
+    return "".join(rnd.choice(WORDS) + rnd.choice(glue) for _ in range(rnd.randrange(7)))
+
+
+def post(rnd, number):
+    from feedkit.text import normalise
+
+    hosts = rnd.sample(HOSTS, rnd.choice((0, 0, 1, 2)))
+    subject = f"at://{rnd.choice(DIDS)}/app.bsky.feed.post/{rnd.choice('pq')}"
+    return Post(
+        uri=f"at://{DIDS[0]}/app.bsky.feed.post/{number}",
+        author=rnd.choice(DIDS),
+        text=text(rnd),
+        langs=tuple(rnd.sample(LANGS, rnd.choice((0, 1, 1, 2)))),
+        tags=frozenset(normalise(tag) for tag in rnd.sample(TAGS, rnd.choice((0, 0, 1, 2)))),
+        links=tuple(f"https://{host}/path" for host in hosts),
+        domains=frozenset(host[at:] for host in hosts for at in (0, host.find(".") + 1)
+                          if "." in host[at:]),
+        labels=frozenset(rnd.sample(["porn", "spoiler"], rnd.choice((0, 0, 0, 1)))),
+        images=tuple(Image(alt=text(rnd)) for _ in range(rnd.choice((0, 0, 1, 2)))),
+        video=Video(alt=text(rnd)) if rnd.random() < 0.1 else None,
+        external=External("https://example.com/x", text(rnd), text(rnd)) if rnd.random() < 0.2 else None,
+        quote=subject if rnd.random() < 0.2 else "",
+        reply_parent=subject if rnd.random() < 0.3 else "",
+        reply_root=subject if rnd.random() < 0.3 else "",
+    )  # fmt: skip
+
+
+def leaf(rnd):
+    some = lambda values: rnd.sample(values, rnd.randint(1, 3))  # noqa: E731
+    return rnd.choice((
+        lambda: Keywords(some(WORDS), in_=rnd.choice((["text"], ["text", "alt"], ["link"]))),
+        lambda: Keywords(some(WORDS), parts=True),
+        lambda: Keywords(some(WORDS), case=True),
+        lambda: Keywords(some(WORDS), except_=some(WORDS)),
+        lambda: Hashtags(some(TAGS)),
+        lambda: Regex(rnd.choice((r"\bfeed", "art$", "猫.", "(?i)heron|fish"))),
+        lambda: Language(some(LANGS), undeclared=rnd.random() < 0.3),
+        lambda: Author(some(DIDS)),
+        Reply, Quote, HasMedia, Labelled, Everything,
+        lambda: LinksTo(some(HOSTS)),
+    ))()  # fmt: skip
+
+
+def tree(rnd, depth):
+    if depth == 0 or rnd.random() < 0.3:
+        return leaf(rnd)
+    if rnd.random() < 0.25:
+        return Not(tree(rnd, depth - 1))
+    if rnd.random() < 0.1:
+        named = SameAs("part")
+        named.bind(tree(rnd, depth - 1))
+        return named
+    return rnd.choice((All, Any))([tree(rnd, depth - 1) for _ in range(rnd.randint(1, 3))])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_matcher_equals_the_plain_loop(seed):
+    rnd = random.Random(seed)
+    filters = {str(number): tree(rnd, 3) for number in range(500)}
+    posts = [post(rnd, number) for number in range(400)]
+    matcher = Matcher(filters)
+    hits = 0
+    for each in posts:
+        plain = {name for name, filter in filters.items() if filter.decide(each) is True}
+        assert matcher.match(each) == plain
+        hits += len(plain)
+    assert 10_000 < hits < 190_000
+    assert not matcher.errors
+
+
+def test_only_the_filters_that_a_post_concerns_are_asked():
+    asked = []
+
+    class Nosy(Filter):
+        words: frozenset[str]
+
+        def match(self, post):
+            asked.append(self.words)
+            return True
+
+        def keys(self):
+            return {("text", word) for word in self.words}
+
+    matcher = Matcher({word: Nosy([word]) for word in ("heron", "wren", "robin")})
+    assert matcher.match(Post(uri="x", text="A WREN")) == {"wren"}
+    assert asked == [frozenset({"wren"})]
+
+
+@pytest.mark.parametrize(
+    ("found", "filter"),
+    [
+        ({("author", DIDS[0])}, Keywords(["a long literal", "another"]) & Author(DIDS[0])),
+        ({("text", "kernel panic")}, Language("en") & Keywords("kernel panic")),
+        ({("text", "kernel panic")}, Keywords(["a", "b", "c"]) & Keywords("kernel panic")),
+        (None, ~Keywords("x")),
+        (None, Keywords("x") | Reply()),
+        ({("text", "x"), ("tag", "y")}, Keywords("x") | Hashtags("y")),
+    ],
+)
+def test_of_a_conjunction_the_rarest_part_is_looked_up(found, filter):
+    assert filter.keys() == found
+
+
+class Breaks(Filter):
+    """Fails on every post."""
+
+    def match(self, post):
+        raise RuntimeError("no idea")
+
+
+class Answers(Filter):
+    """Returns what it was given."""
+
+    what: str | None = None
+
+    def match(self, post):
+        return self.what
+
+
+class Sleeps(Filter):
+    """Takes its time."""
+
+    def match(self, post):
+        time.sleep(0.06)
+        return True
+
+
+def test_a_filter_that_raises_does_not_match_and_is_named(caplog):
+    matcher = Matcher({"good": Everything(), "bad": ~(Keywords("x") & Breaks())})
+    with caplog.at_level(logging.ERROR):
+        assert matcher.match(Post(uri="at://did:plc:a/app.bsky.feed.post/1", text="x")) == {"good"}
+    assert matcher.errors == {("bad", "breaks"): 1}
+    assert "feeds.bad: the filter breaks failed on at://did:plc:a/app.bsky.feed.post/1" in caplog.text
+    assert "no idea" in caplog.text
+
+
+@pytest.mark.parametrize("what", [None, "yes", ""])
+def test_a_filter_that_returns_no_bool_does_not_match_even_negated(what):
+    matcher = Matcher({"bad": ~Answers(what), "good": Everything()})
+    assert matcher.match(Post(uri="x")) == {"good"}
+    assert matcher.errors == {("bad", "answers"): 1}
+
+
+def test_a_broken_plugin_does_not_drown_the_log(caplog):
+    matcher = Matcher({"bad": Breaks()})
+    for _ in range(250):
+        matcher.match(Post(uri="x"))
+    assert matcher.errors["bad", "breaks"] == 250
+    assert len(caplog.records) == 3
+    assert [n for n in range(1, 2000) if worth_saying(n)] == [1, 10, 100, 1000]
+
+
+def test_a_slow_filter_is_named(caplog):
+    matcher = Matcher({"quick": Everything(), "slow": Sleeps()})
+    assert matcher.match(Post(uri="x")) == {"quick", "slow"}
+    assert matcher.slow == {("slow", "sleeps"): 1}
+    assert "feeds.slow: the filter sleeps took" in caplog.text
+
+
+def test_keys_of_an_unknown_kind_are_refused():
+    class Odd(Filter):
+        """Has keys of its own."""
+
+        value: str = Field(default="x")
+
+        def keys(self):
+            return {("colour", self.value)}
+
+    with pytest.raises(ValueError, match="'colour'"):
+        Matcher({"odd": Odd()})
+
+
+def test_no_feeds_want_nothing():
+    assert Matcher({}).match(Post(uri="x", text="anything")) == frozenset()

@@ -1,0 +1,297 @@
+"""Pages: nothing comes twice, nothing is skipped, whatever happens between two of them."""
+
+from __future__ import annotations
+
+import logging
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from feedkit import Everything, Field, Gravity, Newest, PerAuthor, Pin, Ranker, Selector
+from feedkit.event import AccountChanged, Engaged, PostDeleted, PostWritten
+from feedkit.post import Post
+from feedkit.settings import FeedConfig
+from feedkit.skeleton import BadCursor, Item, by_keyset, page, rank, take_snapshot
+
+NOW = datetime(2026, 7, 4, 12, tzinfo=UTC)
+LIKES = frozenset({"likes"})
+NEWEST = FeedConfig(name="new", filter=Everything(), rank=Newest())
+GRAVITY = FeedConfig(name="grave", filter=Everything(), rank=Gravity())
+FEEDS = {"new": "", "grave": ""}
+
+
+def micros(moment):
+    return int((moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1))
+
+
+class World:
+    """A store with two feeds of the same posts, and what happens to them."""
+
+    def __init__(self, store, seed=0):
+        self.store, self.rnd = store, random.Random(seed)
+        store.sync_feeds(FEEDS)
+        self.number = 0
+        self.alive = {}  # uri -> author
+
+    def apply(self, *events):
+        self.number += 1
+        self.store.apply(
+            [(e, frozenset(FEEDS) if isinstance(e, PostWritten) else frozenset()) for e in events],
+            "test", self.number, micros(NOW), LIKES,
+        )  # fmt: skip
+
+    def arrive(self, age=None, author=None):
+        self.number += 1
+        age = self.rnd.choice((0, 0, 0, 1, 2, 5)) if age is None else age
+        at = NOW - timedelta(seconds=age)
+        author = author or f"did:plc:{self.rnd.choice('abcdefgh') * 24}"
+        uri = f"at://{author}/app.bsky.feed.post/{self.number}"
+        post = Post(uri=uri, author=author, text="x", created_at=at, seen_at=at, sort_at=at)
+        self.apply(PostWritten(post, f"3{self.number:012}", True, micros(at)))
+        self.alive[uri] = author
+        return uri
+
+    def delete(self):
+        uri = self.rnd.choice(list(self.alive))
+        del self.alive[uri]
+        self.number += 1
+        self.apply(PostDeleted(uri, f"3{self.number:012}", micros(NOW)))
+
+    def like(self):
+        self.number += 1
+        fan = f"did:plc:{self.number}"
+        record = f"at://{fan}/app.bsky.feed.like/{self.number}"
+        self.apply(Engaged(record, "like", fan, self.rnd.choice(list(self.alive))))
+
+    def something(self):
+        self.rnd.choice((self.arrive, self.arrive, self.like, self.like, self.delete))()
+
+
+def walk(store, feed, limit, between=lambda: None):
+    """All pages of one chain, flat, as URIs."""
+    cursor, found = "", []
+    while True:
+        items, cursor = page(store, feed, limit(), cursor, NOW)
+        found += [item.uri for item in items]
+        assert cursor is None or (items and len(cursor) < 100)
+        if cursor is None:
+            return found
+        between()
+
+
+@pytest.mark.parametrize("feed", [NEWEST, GRAVITY], ids=["newest", "gravity"])
+@pytest.mark.parametrize("seed", range(8))
+def test_a_chain_neither_repeats_nor_skips(store, feed, seed):
+    world = World(store, seed)
+    for _ in range(150):
+        world.arrive()
+    for _ in range(60):
+        world.like()
+    take_snapshot(store, GRAVITY, NOW)
+    before = dict(world.alive)
+    in_order = [uri for uri in walk(store, feed, lambda: 100)]
+    assert set(in_order) == set(before)
+
+    def between():
+        for _ in range(3):
+            world.something()
+        if world.rnd.random() < 0.3:
+            take_snapshot(store, GRAVITY, NOW)
+
+    chain = walk(store, feed, lambda: world.rnd.choice((1, 7, 30, 30)), between)
+    assert len(set(chain)) == len(chain)
+    # of what was there at the start, all that was not deleted meanwhile, in the same order
+    stayed = [uri for uri in in_order if uri in world.alive]
+    assert [uri for uri in chain if uri in before and uri in world.alive] == stayed
+
+
+def test_newest_is_ordered_by_time_then_arrival(store):
+    world = World(store)
+    first, second, old = world.arrive(age=5), world.arrive(age=5), world.arrive(age=9)
+    newest = world.arrive(age=1)
+    assert walk(store, NEWEST, lambda: 1) == [newest, second, first, old]
+
+
+@pytest.mark.parametrize("feed", [NEWEST, GRAVITY], ids=["newest", "gravity"])
+def test_hidden_and_deleted_posts_are_left_out_and_the_page_is_filled(store, feed):
+    world = World(store)
+    uris = [world.arrive(age=n) for n in range(40)]
+    guest = [world.arrive(age=n, author="did:plc:guest") for n in range(20)]
+    take_snapshot(store, GRAVITY, NOW)
+    world.apply(AccountChanged("did:plc:guest", "deactivated"))
+    world.apply(PostDeleted(uris[0], "3zzzzzzzzzzzz", micros(NOW)))
+    items, cursor = page(store, feed, 30, "", NOW)
+    assert [item.uri for item in items] == uris[1:31]
+    items, cursor = page(store, feed, 30, cursor, NOW)
+    assert ([item.uri for item in items], cursor) == (uris[31:], None)
+    world.apply(AccountChanged("did:plc:guest", "active"))
+    assert set(guest) < set(walk(store, feed, lambda: 30))
+
+
+def test_a_feed_without_a_snapshot_yet_is_newest_first_to_the_end_of_the_chain(store):
+    world = World(store)
+    uris = [world.arrive(age=n) for n in range(10)]
+
+    def between():
+        take_snapshot(store, GRAVITY, NOW)
+
+    assert walk(store, GRAVITY, lambda: 3, between) == uris
+
+
+def test_an_expired_version_goes_on_after_the_last_post(store):
+    world = World(store)
+    uris = [world.arrive(age=n * 3600) for n in range(10)]
+    take_snapshot(store, GRAVITY, NOW)
+    items, cursor = page(store, GRAVITY, 4, "", NOW)
+    later = NOW + timedelta(hours=2)
+    world.arrive(age=60)
+    take_snapshot(store, GRAVITY, later)
+    store.prune({"new": timedelta(days=9), "grave": timedelta(days=9)}, micros(later))
+    items, cursor = page(store, GRAVITY, 30, cursor, later)
+    assert ([item.uri for item in items], cursor) == (uris[4:], None)
+
+
+def test_a_full_last_page_has_no_cursor(store):
+    world = World(store)
+    for _ in range(6):
+        world.arrive()
+    take_snapshot(store, GRAVITY, NOW)
+    for feed in (NEWEST, GRAVITY):
+        assert page(store, feed, 6, "", NOW).cursor is None
+        assert page(store, feed, 5, "", NOW).cursor
+    assert page(store, FeedConfig(name="other", filter=Everything(), rank=Newest()), 5, "", NOW) == (
+        [],
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["garbage", "1.2", "1.2.3.4", "-1.2.3", "1.2.x", "0.99999999999999999999.1", "\0", "１.2.3",
+     f"0.{2**63}.1", "0..1", "eof", "1783175888085434::bafy"],
+)  # fmt: skip
+def test_a_cursor_that_is_none_of_ours_is_refused(store, cursor):
+    World(store)
+    with pytest.raises(BadCursor, match="leave it out to start anew"):
+        page(store, NEWEST, 5, cursor, NOW)
+
+
+def test_a_cursor_of_another_feed_gives_nothing_of_that_feed(store):
+    World(store)
+    store.apply(
+        [(PostWritten(Post(uri="at://did:plc:a/app.bsky.feed.post/1", sort_at=NOW, created_at=NOW),
+                      "3aaaaaaaaaaaa", True, micros(NOW)), frozenset({"grave"}))],
+        "test", 1, micros(NOW), LIKES,
+    )  # fmt: skip
+    take_snapshot(store, GRAVITY, NOW)
+    version = store.latest_version("grave").id
+    assert page(store, GRAVITY, 5, f"{version}.0.1", NOW).items
+    assert page(store, NEWEST, 5, f"{version}.0.1", NOW) == ([], None)
+
+
+# ---- pins
+
+
+def pinned(name, *pins):
+    rank = Newest() if name == "new" else Gravity()
+    return FeedConfig(name=name, filter=Everything(), rank=rank, select=pins)
+
+
+@pytest.mark.parametrize("name", FEEDS)
+def test_a_pin_is_at_its_place_once_and_the_rest_follows(store, name):
+    world = World(store)
+    uris = [world.arrive(age=n) for n in range(9)]
+    take_snapshot(store, GRAVITY, NOW)
+    feed = pinned(name, Pin(uris[6], at=2))
+    items, _ = page(store, feed, 4, "", NOW)
+    assert items == [Item(uris[0]), Item(uris[6], True), Item(uris[1]), Item(uris[2])]
+    for limit in (1, 2, 3, 100):
+        chain = walk(store, feed, lambda limit=limit: limit)
+        assert sorted(chain) == sorted(uris)
+        assert [uri for uri in chain if uri != uris[6]] == uris[:6] + uris[7:]
+
+
+def test_a_pinned_post_need_not_be_stored_but_must_not_be_deleted_or_hidden(store):
+    world = World(store)
+    there, gone, hidden = (world.arrive(age=n, author=f"did:plc:{n}") for n in range(3))
+    world.apply(PostDeleted(gone, "3zzzzzzzzzzzz", micros(NOW)))
+    world.apply(AccountChanged("did:plc:2", "takendown"))
+    elsewhere = "at://did:plc:x/app.bsky.feed.post/elsewhere"
+    for uri, expected in ((elsewhere, [elsewhere, there]), (gone, [there]), (hidden, [there])):
+        items, _ = page(store, pinned("new", Pin(uri)), 30, "", NOW)
+        assert [item.uri for item in items] == expected
+
+
+def test_pins_alone_keep_a_feed_on_the_keyset():
+    assert by_keyset(pinned("new", Pin("at://did:plc:x/app.bsky.feed.post/1")))
+    assert not by_keyset(pinned("new", PerAuthor()))
+    assert not by_keyset(GRAVITY)
+
+
+# ---- ranking
+
+
+def candidates(count):
+    posts = []
+    for n in range(count):
+        at = NOW - timedelta(minutes=n)
+        posts.append((n + 1, Post(uri=f"at://did:plc:a/app.bsky.feed.post/{n}", sort_at=at)))
+    return posts
+
+
+class Backwards(Ranker):
+    """Oldest first, or what goes wrong."""
+
+    wrong: str = Field(default="")
+
+    def score(self, post, request):
+        if self.wrong == "raise":
+            raise RuntimeError("no numbers today")
+        if self.wrong == "nan":
+            return float("nan")
+        if self.wrong == "text":
+            return "high"
+        return (request.now - post.sort_at).total_seconds()
+
+
+class Odd(Selector):
+    """Invents, repeats or fails."""
+
+    how: str
+
+    def select(self, posts, request):
+        if self.how == "invent":
+            return [*posts, Post(uri="at://did:plc:b/app.bsky.feed.post/new")]
+        if self.how == "repeat":
+            return [*posts, *posts]
+        raise RuntimeError("no selection today")
+
+
+def test_equal_scores_are_newest_first():
+    class Flat(Ranker):
+        """All alike."""
+
+        def score(self, post, request):
+            return 1.0
+
+    feed = FeedConfig(name="f", filter=Everything(), rank=Flat())
+    assert rank(feed, candidates(5), NOW) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("wrong", ["raise", "nan", "text"])
+def test_a_broken_ranker_falls_back_to_newest_and_is_named(caplog, wrong):
+    feed = FeedConfig(name="f", filter=Everything(), rank=Backwards(wrong))
+    with caplog.at_level(logging.ERROR):
+        assert rank(feed, candidates(3), NOW) == [1, 2, 3]
+    assert "feeds.f: the ranker backwards failed" in caplog.text
+    fine = FeedConfig(name="f", filter=Everything(), rank=Backwards())
+    assert rank(fine, candidates(3), NOW) == [3, 2, 1]
+
+
+@pytest.mark.parametrize("how", ["invent", "repeat", "raise"])
+def test_a_broken_selector_is_passed_over_and_named(caplog, how):
+    feed = FeedConfig(name="f", filter=Everything(), rank=Backwards(), select=(Odd(how),))
+    with caplog.at_level(logging.ERROR):
+        assert rank(feed, candidates(3), NOW) == [3, 2, 1]
+    assert "feeds.f: the selector odd failed" in caplog.text
