@@ -87,7 +87,7 @@ class Builder:
             return None
         if not isinstance(node, MappingNode):
             keys = in_words(keys_of(cls), "and")
-            self.problems.add(node.place, path, f"{label} is a mapping, its keys are {keys}")
+            self.problems.add(node.place, path, f"{label} must be a mapping; its keys are {keys}")
             return None
         return self._make(cls, node.entries, node.places, node, label, path)
 
@@ -102,7 +102,7 @@ class Builder:
         if issubclass(made, Plugin) and made.kind in KEY_OF and made.kind != kind:
             message = _wrong_kind(made.__name__, made.kind)
         elif made is value and issubclass(made, KINDS[kind]):
-            message = f"{made.__name__} is the class; write {made.__name__}(…)"
+            message = f"{made.__name__} is the class; write {made.__name__}()"
         else:
             message = f"must be a {kind}, not {shorten(repr(value))[1:-1]}"
         self.problems.add(node.place, path, message)
@@ -184,7 +184,7 @@ class Builder:
         if shape.kind:
             built = self.plugin(node, shape.kind, path)
             return FAILED if built is None else built
-        if shape.model is not None and isinstance(node, MappingNode):
+        if shape.model is not None:
             built_model = self.fill(shape.model, node, path.rpartition(".")[2], path)
             return FAILED if built_model is None else built_model
         if shape.duration and isinstance(node, Scalar):
@@ -194,7 +194,7 @@ class Builder:
                 self.problems.add(node.place, path, str(error))
                 return FAILED
         if isinstance(node, Scalar):
-            return [self.value(node, shape.item, path)] if shape.item else node.text
+            return self._all([self.value(node, shape.item, path)]) if shape.item else node.text
         if isinstance(node, Sequence):
             item = shape.item or _PLAIN
             return self._all(

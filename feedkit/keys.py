@@ -92,9 +92,10 @@ def _service(text: str) -> str:
 def _store(text: str) -> str:
     scheme = text.partition(":")[0]
     if scheme not in _STORES or not text.startswith(f"{scheme}://"):
+        # What comes after the scheme may hold a password.
         raise ValueError(
             "must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME, "
-            f"not {text.partition('@')[0][:20]!r}…"  # the rest may hold a password
+            f"not {scheme[:20]!r} and what follows it"
         )
     return text
 

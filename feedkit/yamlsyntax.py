@@ -12,7 +12,7 @@ _WRONG_ENCODINGS = {
     codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32",
     codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16",
 }  # fmt: skip
-_QUOTED_FIRST = "@`%,]}"  # characters that no plain text can begin with
+_QUOTED_FIRST = "@`%"  # characters that no plain text can begin with
 
 
 def text_of(source: bytes | str, file: str, problems: Problems) -> str | None:
@@ -61,7 +61,7 @@ def _message(said: str, first: int, line: int, column: int, lines: list[str]) ->
     if "cannot start any token" in said or "node content" in said:
         if at and at in _QUOTED_FIRST:
             return f"a text that begins with {at!r} must be quoted"
-        return f"there is no value that begins with {at!r}" if at else "a value is missing here"
+        return f"a value is missing before this {at!r}" if at else "a value is missing here"
     if "mapping values are not allowed" in said:
         return "a ':' is not expected here; quote a text that holds ': ', or mend the indentation"
     if "block sequence entries are not allowed" in said:

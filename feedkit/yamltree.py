@@ -8,6 +8,7 @@ bounded before anything is built from them.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ except ImportError:  # PyYAML built without libyaml
     from yaml import BaseLoader as Loader  # type: ignore[assignment]
 
 DEEPEST = 40  # levels of nesting
+_HASHTAG = re.compile(r"(?:^|[\s,\[])(#[^\s#,\]]+)")
 MOST_REPEATED = 200_000  # values that aliases may repeat, all together: an alias bomb has billions
 
 
@@ -113,13 +115,15 @@ class _Reader:
         self.events: Iterator[Any] = yaml.parse(text, Loader=Loader)
         self.anchors: dict[str, Node | None] = {}  # None: still being read
         self.repeated = 0
+        self.brackets = 0  # how many [ and { are open
+        self.end = (0, 0)  # line and column, from 0, where the last event ended
 
     def document(self) -> Node | None:
         next(self.events)  # the stream's start
         event = next(self.events)
         if isinstance(event, yaml.StreamEndEvent):
             raise _Hopeless(Place(self.file, 1), "the file is empty")
-        node = self.node(next(self.events), "", 0)
+        node = self.node(self.next(""), "", 0)
         next(self.events)  # the document's end
         event = next(self.events)
         if not isinstance(event, yaml.StreamEndEvent):
@@ -135,7 +139,7 @@ class _Reader:
             return self.alias(str(event.anchor), place, path)
         if event.tag and not event.tag.startswith(("tag:yaml.org,2002:str", "!!str")):
             what = event.tag.replace("tag:yaml.org,2002:", "!!")
-            self.problems.add(place, path, f"{what} is a YAML tag, which mean nothing here; "
+            self.problems.add(place, path, f"{what} is a YAML tag, and tags mean nothing here; "
                               "quote a text that begins with '!'")  # fmt: skip
         if depth > DEEPEST:
             raise _Hopeless(place, f"this is nested more than {DEEPEST} levels deep")
@@ -165,9 +169,31 @@ class _Reader:
             raise _Hopeless(place, f"the aliases repeat more than {MOST_REPEATED:,} values")
         return node
 
+    def next(self, path: str) -> Any:
+        """The next event. Inside brackets, what stands between two events are comments."""
+        event = next(self.events)
+        if self.brackets:
+            self.comments(event.start_mark, path)
+        if isinstance(event, (yaml.SequenceStartEvent, yaml.MappingStartEvent)):
+            self.brackets += bool(event.flow_style)
+        elif isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
+            self.brackets -= bool(self.brackets)
+        self.end = (event.end_mark.line, event.end_mark.column)
+        return event
+
+    def comments(self, until: Any, path: str) -> None:
+        """`[heron, #birds` at the end of a line: `#birds` was meant to be an item."""
+        line, column = self.end
+        for number in range(line, until.line):
+            found = _HASHTAG.search(self.lines[number], column if number == line else 0)
+            if found:
+                place = Place(self.file, number + 1, found.start(1) + 1)
+                message = f"'#' begins a comment in YAML: quote it, \"{found[1]}\""
+                self.problems.add(place, path, f"{message}, or put a space after it")
+
     def sequence(self, place: Place, path: str, depth: int) -> Node:
         items: list[Node] = []
-        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+        while not isinstance(event := self.next(path), yaml.SequenceEndEvent):
             where = f"{path}[{len(items)}]"
             if _is_empty(event):
                 items.append(self.empty(event, where, "this list item is empty"))
@@ -179,16 +205,16 @@ class _Reader:
         entries: dict[str, Node] = {}
         places: dict[str, Place] = {}
         merged: list[MappingNode] = []
-        while not isinstance(key := next(self.events), yaml.MappingEndEvent):
+        while not isinstance(key := self.next(path), yaml.MappingEndEvent):
             where = self.place(key)
             if not isinstance(key, yaml.ScalarEvent):
                 self.node(key, path, depth + 1)
-                self.node(next(self.events), path, depth + 1)
+                self.node(self.next(path), path, depth + 1)
                 self.problems.add(where, path, "a key must be a plain word")
                 continue
             name = key.value
             below = f"{path}.{name}" if path else name
-            event = next(self.events)
+            event = self.next(below)
             value = (
                 self.empty(event, below, f"{name!r} has no value", where)
                 if _is_empty(event)
@@ -219,6 +245,7 @@ class _Reader:
         place = self.place(event)
         rest = self.lines[place.line - 1][place.column - 1 :].strip()
         if rest.startswith("#"):
+            self.end = (place.line, 0)  # said here, so not again
             word = rest.split(",")[0].split("]")[0].strip()
             remedy = f"'#' begins a comment in YAML: quote it, \"{word[:40]}\""
         else:

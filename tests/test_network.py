@@ -59,6 +59,7 @@ def network():
     network = Network(json.loads(line))
     yield network
     network.shutdown()
+    network._client.close()
     process.wait(30)
     process.stdout.close()
 
@@ -72,18 +73,21 @@ def free_port():
 class Running:
     """A feedkit service on the network: ingest and serve, as processes."""
 
-    def __init__(self, network, folder, stream):
-        self.folder, self.port = folder, free_port()
-        endpoint = f"http://127.0.0.1:{self.port}"
-        made = network.createFeedGen(endpoint=endpoint, rkey="python", publishAs="alice")
+    def __init__(self, folder):
+        self.folder, self.port, self.processes = folder, free_port(), []
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.client = httpx.Client(base_url=self.endpoint)
+
+    def start(self, network, stream):
+        made = network.createFeedGen(endpoint=self.endpoint, rkey="python", publishAs="alice")
         self.feed = made["feed"]
-        (folder / "config.yaml").write_text(
+        (self.folder / "config.yaml").write_text(
             f"""
 service:
   hostname: feeds.example.com
   did: {made["did"]}
   publisher: {network.info["accounts"]["alice"]["did"]}
-store: sqlite:///{folder}/feedkit.db
+store: sqlite:///{self.folder}/feedkit.db
 stream: {json.dumps(stream)}
 network: {{plc: "{network.info["plc"]}", appview: "{network.info["appview"]}"}}
 feeds:
@@ -93,18 +97,17 @@ feeds:
 """,
             "utf-8",
         )
-        self.processes = []
         self._feedkit("migrate").wait(30)
         self._feedkit("ingest")
         self._feedkit("serve", "--port", str(self.port), "--workers", "1")
-        self.client = httpx.Client(base_url=endpoint)
         self.until(lambda: self.health(), "the web server to answer")
 
     def _feedkit(self, *verb):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "feedkit", *verb, "--config", str(self.folder / "config.yaml")],
-            stdout=(self.folder / f"{verb[0]}.log").open("w"), stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        with (self.folder / f"{verb[0]}.log").open("w") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "feedkit", *verb, "--config", str(self.folder / "config.yaml")],
+                stdout=log, stderr=subprocess.STDOUT,
+            )  # fmt: skip
         self.processes.append(process)
         return process
 
@@ -145,12 +148,15 @@ feeds:
 def running(request, network, tmp_path_factory):
     url = network.info["jetstreamV2" if request.param == "jetstream" else "subscribeRepos"]
     folder = tmp_path_factory.mktemp(request.param)
-    running = Running(network, folder, {request.param: {"url": url}})
-    # a first post: once it is there, the stream is connected
-    uri = network.post(as_="frank", text="python, to begin with")["uri"]
-    running.until(lambda: uri in running.skeleton(), "the first post")
-    yield running
-    running.stop()
+    running = Running(folder)
+    try:
+        running.start(network, {request.param: {"url": url}})
+        # a first post: once it is there, the stream is connected
+        uri = network.post(as_="frank", text="python, to begin with")["uri"]
+        running.until(lambda: uri in running.skeleton(), "the first post")
+        yield running
+    finally:
+        running.stop()
 
 
 def hydrated(network, running):
