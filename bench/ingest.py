@@ -68,14 +68,15 @@ def receive(folder: Path, url: str, events: int) -> None:
     stream = service(folder, url).stream
     got = 0
     began = None
-    for message in Socket(stream, lambda: url, stop, max_size=2**25).messages():
+    socket_ = Socket(stream, lambda: url, stop, subprotocol="xrpc.v1.json", max_size=2**25)
+    for message in socket_.messages():
         if isinstance(message, bytes):
             if began is None:
                 began = time.perf_counter(), time.process_time()
             got += 1
             if got == events:
-                break
-    report(began, got, {})
+                report(began, got, {})
+                stop.set()
 
 
 def ingest(folder: Path, url: str, events: int) -> None:
@@ -146,7 +147,7 @@ def main() -> None:
                 done = subprocess.run(
                     [sys.executable, __file__, "--only", what, "--events", str(args.events),
                      "--url", f"ws://127.0.0.1:{port}/xrpc/network.bsky.jetstream.subscribeEvents"],
-                    capture_output=True, text=True,
+                    capture_output=True, text=True, timeout=120,
                 )  # fmt: skip
                 if done.returncode:
                     sys.exit(done.stderr)

@@ -3,23 +3,35 @@
 These are the names that a plugin author imports; everything else is feedkit's own business.
 """
 
-from feedkit.filters.author import Author, Quote, Reply
-from feedkit.filters.boolean import Everything, SameAs
+from feedkit.filters.author import Author, Mentions, Quote, Reply
+from feedkit.filters.boolean import AtLeastOf, Everything, SameAs, Sample
 from feedkit.filters.content import HasMedia, Labelled, LinksTo
+from feedkit.filters.numbers import AltText, Count, Length
 from feedkit.filters.regex import Regex
 from feedkit.filters.text import Hashtags, Keywords, Language
+from feedkit.filters.time import Imported, Posted
 from feedkit.plugin import All, Any, Feed, Field, Filter, Not, Pinned, Ranker, Selector
 from feedkit.post import Post, Request, Viewer
-from feedkit.rankers.engagement import Gravity
+from feedkit.rankers.blend import Blend, BlendPart, Boost
+from feedkit.rankers.chance import Random
+from feedkit.rankers.engagement import Conversation, Fading, Gravity, HalfLife, RedditHot, Top
+from feedkit.rankers.expression import Expression
 from feedkit.rankers.time import Newest
-from feedkit.selectors.authors import PerAuthor
-from feedkit.selectors.pins import Pin
+from feedkit.selectors.authors import AuthorDecay, PerAuthor, Throttle
+from feedkit.selectors.pins import Pin, Rotate, RotatedPost
+from feedkit.selectors.repeats import OnePerLink, OnePerText, OnePerThread
+from feedkit.selectors.thresholds import AtLeast, Within
+from feedkit.selectors.variety import Diversify, Shuffle
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "All", "Any", "Author", "Everything", "Feed", "Field", "Filter", "Gravity", "HasMedia",
-    "Hashtags", "Keywords", "Labelled", "Language", "LinksTo", "Newest", "Not", "PerAuthor",
-    "Pin", "Pinned", "Post", "Quote", "Ranker", "Regex", "Reply", "Request", "SameAs",
-    "Selector", "Viewer",
+    "All", "AltText", "Any", "AtLeast", "AtLeastOf", "Author", "AuthorDecay", "Blend",
+    "BlendPart", "Boost", "Conversation", "Count", "Diversify", "Everything", "Expression",
+    "Fading", "Feed", "Field", "Filter", "Gravity", "HalfLife", "HasMedia", "Hashtags",
+    "Imported", "Keywords", "Labelled", "Language", "Length", "LinksTo", "Mentions", "Newest",
+    "Not", "OnePerLink", "OnePerText", "OnePerThread", "PerAuthor", "Pin", "Pinned", "Post",
+    "Posted", "Quote", "Random", "Ranker", "RedditHot", "Regex", "Reply", "Request", "Rotate",
+    "RotatedPost", "SameAs", "Sample", "Selector", "Shuffle", "Throttle", "Top", "Viewer",
+    "Within",
 ]  # fmt: skip

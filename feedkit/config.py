@@ -22,7 +22,6 @@ from feedkit.links import Links
 from feedkit.ordinary import refusal
 from feedkit.plugin import Filter
 from feedkit.problems import ConfigError, Place, Problems
-from feedkit.rankers import Newest
 from feedkit.settings import Examples, FeedConfig, Network, Service, Stream
 from feedkit.written import Written, all_feeds, read
 from feedkit.yamltree import Broken, MappingNode, Node, Scalar
@@ -79,6 +78,7 @@ class _Loading:
             )
         if self.problems or head is None or stream is None:
             raise ConfigError(self.problems)
+        network = head.network or NetworkKeys()
         return Service(
             hostname=head.service.hostname,
             publisher=head.service.publisher,
@@ -86,7 +86,7 @@ class _Loading:
             feeds={name: feed for name, feed in feeds.items() if feed},
             store=head.store,
             stream=stream,
-            network=Network(plc=head.network.plc, appview=head.network.appview),
+            network=Network(network.plc, network.appview),
             filters={name: part for name, part in parts.items() if part},
             path=self.path,
         )
@@ -155,7 +155,7 @@ class _Loading:
         return FeedConfig(
             name=written.name,
             filter=keys.filter if common is None else keys.filter & common,
-            rank=keys.rank or Newest(),
+            rank=keys.rank,
             select=keys.select,
             display_name=keys.display_name or written.name,
             description=keys.description,

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field
 
 from feedkit.parameters import Parameters
 from feedkit.plugin import Filter, Ranker, Selector
+from feedkit.rankers import Newest
 from feedkit.settings import FeedConfig, Network, Service, Stream
 
 # https://atproto.com/specs/handle, …/did, …/record-key
@@ -196,7 +197,7 @@ class FeedKeys(Parameters):
     """One feed."""
 
     filter: Filter = Field(description="which posts belong")
-    rank: Ranker | None = Field(None, description="the order: newest, or a ranker")
+    rank: Ranker = Field(Newest(), description="in which order they come")
     select: tuple[Selector, ...] = Field(
         (), description="what is done to the ranked list, in order"
     )
@@ -243,13 +244,15 @@ class FileKeys(Parameters):
 
     service: ServiceKeys = Field(description="who serves the feeds")
     store: Annotated[str, AfterValidator(_store)] = Field(
-        Service.store, description="the database: SQLite or PostgreSQL; else DATABASE_URL"
+        Service.store, description="the database; what DATABASE_URL says, if this is not set"
     )
     stream: Jetstream | Firehose = Field(
-        Jetstream(), description="where the network's events come from: jetstream or firehose"
+        Jetstream(), description="where the network's events come from"
     )
-    network: NetworkKeys = Field(NetworkKeys(), description="services of the AT Protocol to ask")
+    network: NetworkKeys | None = Field(None, description="the services of the AT Protocol to ask")
     filters: dict[str, Filter] = Field({}, description="names for parts used more than once")
-    defaults: FeedKeys | None = Field(None, description="keys for every feed that has them not")
+    defaults: FeedKeys | None = Field(
+        None, description="keys for every feed that does not have its own"
+    )
     all_feeds: Filter | None = Field(None, description="a filter that every feed's posts must pass")
     feeds: dict[str, FeedKeys] = Field({}, description="the feeds, by record key")

@@ -50,6 +50,7 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(
         frozen=True,
+        defer_build=True,
         alias_generator=yaml_key,
         validate_by_alias=True,
         validate_by_name=True,
@@ -64,6 +65,7 @@ class Parameters(BaseModel):
 
     plural: ClassVar[frozenset[str]] = frozenset()  # the fields that hold several values
     _durations: ClassVar[frozenset[str]] = frozenset()  # the fields that take `30s` or `3d`
+    _fields: ClassVar[Mapping[str, str]] = {}  # their names, by name in YAML
 
     def __init__(self, /, *args: Any, **kwargs: Any) -> None:
         if args:
@@ -106,6 +108,7 @@ class Parameters(BaseModel):
         cls.plural = frozenset(
             name for name, field in cls.model_fields.items() if _is_collection(field.annotation)
         )
+        cls._fields = {field.alias or name: name for name, field in cls.model_fields.items()}
         cls._durations = frozenset(
             name
             for name, field in cls.model_fields.items()
@@ -117,7 +120,9 @@ class Parameters(BaseModel):
     def _as_people_write_it(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        return {name: cls._written(name, value) for name, value in values.items()}
+        return {
+            key: cls._written(cls._fields.get(key, key), value) for key, value in values.items()
+        }
 
     @classmethod
     def _written(cls, name: str, value: Any) -> Any:
@@ -134,10 +139,7 @@ class Parameters(BaseModel):
         # `words: list[str]` is what people write; what is kept must be hashable.
         for name in self.plural:
             value = self.__dict__.get(name)
-            if isinstance(value, list):
-                self.__dict__[name] = tuple(value)
-            elif isinstance(value, set):
-                self.__dict__[name] = frozenset(value)
+            self.__dict__[name] = _kept(value)
 
     def __hash__(self) -> int:
         return hash((type(self), tuple(_hashable(v) for v in self._values())))
@@ -158,7 +160,7 @@ class Parameters(BaseModel):
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for name, field in type(self).model_fields.items():
             value = self.__dict__[name]
-            if field.is_required() or value != field.get_default(call_default_factory=True):
+            if field.is_required() or value != _kept(field.get_default(call_default_factory=True)):
                 yield name, value
 
     @classmethod
@@ -187,6 +189,13 @@ class Parameters(BaseModel):
 
 def _field(cls: type[Parameters], key: str) -> str:
     return key if key in cls.model_fields else f"{key}_"
+
+
+def _kept(value: Any) -> Any:
+    """`value` in the form that can be hashed, as far as its outside goes."""
+    if isinstance(value, list):
+        return tuple(value)
+    return frozenset(value) if isinstance(value, set) else value
 
 
 def snake_case(name: str) -> str:

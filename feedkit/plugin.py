@@ -82,13 +82,13 @@ class Filter(Plugin):
         return ""
 
     def __and__(self, other: Filter) -> Filter:
-        return All((*_parts(All, self), *_parts(All, other)))
+        return All(filters=(*_parts(All, self), *_parts(All, other)))
 
     def __or__(self, other: Filter) -> Filter:
-        return Any((*_parts(Any, self), *_parts(Any, other)))
+        return Any(filters=(*_parts(Any, self), *_parts(Any, other)))
 
     def __invert__(self) -> Filter:
-        return Not(self)
+        return Not(filter=self)
 
 
 class All(Filter):
@@ -101,7 +101,9 @@ class All(Filter):
     ```
     """
 
-    filters: tuple[Filter, ...] = Field(min_length=1, description="the filters, all of which must match")
+    filters: tuple[Filter, ...] = Field(
+        min_length=1, description="the filters, all of which must match"
+    )
 
     def match(self, post: Post) -> bool:
         return self.decide(post) is True
@@ -118,7 +120,7 @@ class All(Filter):
 
     def keys(self) -> AbstractSet[Key] | None:
         choices = [keys for part in self.filters if (keys := part.keys()) is not None]
-        return min(choices, key=_commonness, default=None)
+        return min(choices, key=commonness, default=None)
 
 
 class Any(Filter):
@@ -131,7 +133,9 @@ class Any(Filter):
     ```
     """
 
-    filters: tuple[Filter, ...] = Field(min_length=1, description="the filters, one of which must match")
+    filters: tuple[Filter, ...] = Field(
+        min_length=1, description="the filters, one of which must match"
+    )
 
     def match(self, post: Post) -> bool:
         return self.decide(post) is True
@@ -181,10 +185,17 @@ def _parts(kind: type[All] | type[Any], part: Filter) -> tuple[Filter, ...]:
     return part.filters if isinstance(part, kind) else (part,)
 
 
-_COMMONNESS = {"author": 0.01, "mention": 0.02, "domain": 0.1, "tag": 0.1, "text": 1.0, "lang": 500.0}
+_COMMONNESS = {
+    "author": 0.01,
+    "mention": 0.02,
+    "domain": 0.1,
+    "tag": 0.1,
+    "text": 1.0,
+    "lang": 500.0,
+}
 
 
-def _commonness(keys: AbstractSet[Key]) -> float:
+def commonness(keys: AbstractSet[Key]) -> float:
     """A guess at how many posts have one of these keys: long literals are rare, so of a
     conjunction the part with the rarest keys goes into the look-up."""
     return sum(
@@ -265,5 +276,5 @@ def needs_of(plugins: Iterable[Parameters]) -> frozenset[str]:
 
 __all__ = [
     "COUNTS", "KINDS", "All", "Any", "Feed", "Field", "Filter", "Key", "Kind", "Not",
-    "Pinned", "Plugin", "Ranker", "Selector", "WrongType", "needs_of",
+    "Pinned", "Plugin", "Ranker", "Selector", "WrongType", "commonness", "needs_of",
 ]  # fmt: skip

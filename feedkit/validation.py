@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from feedkit.duration import HINT
 from feedkit.parameters import Parameters
+from feedkit.plugin import KINDS
 from feedkit.problems import Place, Problems, did_you_mean, in_words, shorten
 from feedkit.yamltree import MappingNode, Node, Ready, Scalar, Sequence
 
@@ -33,7 +34,7 @@ _EXPECTED: dict[str, Callable[[Context], str]] = {
     "path": lambda c: "a path",
     "dict": lambda c: "a mapping",
     "mapping": lambda c: "a mapping",
-    "model": lambda c: "a mapping",
+    "model": lambda c: _PLUGINS.get(str(c.get("class_name")), "a mapping"),
     "dataclass": lambda c: "a mapping",
     "list": lambda c: "a list",
     "tuple": lambda c: "a list",
@@ -49,6 +50,7 @@ _EXPECTED: dict[str, Callable[[Context], str]] = {
     "is_instance_of": lambda c: f"a {c['class']}",
     "string_pattern_mismatch": lambda c: f"text of the form {c['pattern']}",
 }
+_PLUGINS = {base.__name__: f"a {kind}" for kind, base in KINDS.items()}
 _SUFFIXES = ("_type", "_parsing", "_from_float", "_parsing_size", "_class_type", "_scheme", "_size")
 
 

@@ -78,7 +78,7 @@ def _message(said: str, first: int, line: int, column: int, lines: list[str]) ->
         )
     if "alphabetic or numeric" in said:
         return "a text that begins with '*' or '&' must be quoted"
-    if "expected key" in said or "'-' indicator" in said:
+    if any(word in said for word in ("expected key", "'-' indicator", "<document start>")):
         return (
             "this does not belong to what stands above it; mend the indentation, or put "
             "quotes around the whole text"

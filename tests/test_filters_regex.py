@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
+from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from feedkit import Regex
+from feedkit.matcher import Matcher
 from feedkit.post import External
 from feedkit.testing import check_plugin, post
 
@@ -110,3 +114,86 @@ def test_redos_is_cut_off_and_named_in_the_backtracking_engine():
 
 def test_contract_of_the_backtracking_engine():
     check_plugin(Regex(r"\b\w+(?=!)", engine="backtracking"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        (r"\bGTK\d?\b", {"gtk"}),
+        ("linux|debian", {"linux", "debian"}),
+        ("(?:foo|bar)bazz", {"bazz"}),
+        ("(?:foobar|barfoo)baz", {"foobar", "barfoo"}),
+        ("fooo?", {"foo"}),
+        ("fo+bar", {"bar"}),
+        ("(foo)?bar", {"bar"}),
+        ("(foo){0,1}bar", {"bar"}),
+        ("(?i)Heron", {"heron"}),
+        ("[Hh]eron", {"eron"}),
+        ("[]a]bc", {"bc"}),
+        (r"kernel\s+panic", {"kernel"}),
+        (r"C\+\+", {"c++"}),
+        ("絵|描く", {"絵", "描く"}),
+        ("ünder", {"nder"}),
+        ("straße", {"strasse"}),
+        ("(?P<name>abc)d", {"abc"}),
+        ("teeth", {"teeth", "teetẖ"}),
+        ("a|", None),
+        ("a.b", None),
+        (r"(\w+)", None),
+        ("linux|x", None),
+        ("(foo)*", None),
+        (r"\x{41}bc", None),
+        (r"\Qabc\E", None),
+        ("(?U)abc", None),
+    ],
+)
+def test_keys_of_a_pattern(pattern, found):
+    keys = Regex(pattern).keys()
+    assert (None if keys is None else {literal for _, literal in keys}) == found
+
+
+@pytest.mark.parametrize(
+    "pattern", ["foo(?!bar)", "(?<=foo)bar", "(?x)f o o", "(?:foo){e<=1}", r"(fo)\1", "ab++c"]
+)
+def test_keys_give_up_on_what_they_do_not_know(pattern):
+    assert Regex(pattern, engine="backtracking").keys() is None
+
+
+ATOM = st.sampled_from(
+    ["a", "bc", "hH", "th", "絵", "ß", "é", "カ", "İ", "σ", "J", "'", "-", " ", ".", r"\b", "^",
+     "$", r"\w", r"\s", r"\.", "[ab]", "[^a]", "(?i)", r"\p{L}", "ﬁ", "．", "ー", "…", "～"]
+)  # fmt: skip
+PATTERN = st.recursive(
+    ATOM,
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=1, max_size=4).map("".join),
+        st.lists(inner, min_size=1, max_size=3).map(lambda parts: f"({'|'.join(parts)})"),
+        st.tuples(inner, st.sampled_from(["*", "+", "?", "{2}", "{0,1}", "{1,}", "??"])).map(
+            lambda pair: f"(?:{pair[0]}){pair[1]}"
+        ),
+    ),
+    max_leaves=8,
+)
+MARKS = st.text(alphabet="\u0331\u0308\u030a\u030c\u0301\u0345\u3099\uff9e\u200bhtS ", max_size=2)
+
+
+def holds(pattern):
+    """Texts in which `pattern` finds something, as far as Python's own engine is to be trusted."""
+    try:
+        return st.from_regex(re.compile(pattern.replace(r"\p{L}", r"\w")), fullmatch=False)
+    except re.error:
+        reject()
+
+
+@settings(max_examples=300, suppress_health_check=list(HealthCheck), deadline=None)
+@given(PATTERN, st.booleans(), st.sampled_from(["re2", "backtracking"]), MARKS, st.data())
+def test_the_index_never_loses_a_pattern(pattern, case, engine, marks, data):
+    try:
+        filter = Regex(pattern, case=case, engine=engine)
+    except ValidationError:
+        reject()
+    text = data.draw(holds(pattern))
+    for written in (text, text.upper(), text.lower(), text + marks, text.upper() + marks):
+        made = post(written)
+        if filter.match(made):
+            assert Matcher({"feed": filter}).match(made), filter.keys()

@@ -3,16 +3,18 @@ these modules and a name in `FILTERS`."""
 
 from __future__ import annotations
 
-from feedkit.filters.author import Author, Quote, Reply
-from feedkit.filters.boolean import Everything, SameAs
+from feedkit.filters.author import Author, Mentions, Quote, Reply
+from feedkit.filters.boolean import AtLeastOf, Everything, SameAs, Sample
 from feedkit.filters.content import HasMedia, Labelled, LinksTo
+from feedkit.filters.numbers import AltText, Count, Length
 from feedkit.filters.regex import Regex
 from feedkit.filters.text import Hashtags, Keywords, Language
+from feedkit.filters.time import Imported, Posted
 from feedkit.plugin import Filter
 
 FILTERS: tuple[type[Filter], ...] = (
-    Everything, SameAs,
-    Keywords, Hashtags, Regex, Language,
-    Author, Reply, Quote,
-    HasMedia, LinksTo, Labelled,
+    AtLeastOf, Everything, SameAs, Sample,
+    Keywords, Hashtags, Regex, Length, Language,
+    Author, Mentions, Reply, Quote,
+    HasMedia, AltText, LinksTo, Count, Labelled, Imported, Posted,
 )  # fmt: skip

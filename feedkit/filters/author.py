@@ -28,6 +28,26 @@ class Author(Filter):
         return {("author", did) for did in self.accounts}
 
 
+class Mentions(Filter):
+    """Posts that mention somebody; with `of`, one of these accounts.
+
+    ```yaml
+    mentions: did:plc:ewvi7nxzyoun6zhxrhs64oiz
+    ```
+    """
+
+    of: frozenset[Account] = Field(default=frozenset(), description="DIDs; without: anybody")
+
+    def match(self, post: Post) -> bool:
+        return not self.of.isdisjoint(post.mentions) if self.of else bool(post.mentions)
+
+    def keys(self) -> AbstractSet[Key] | None:
+        return {("mention", did) for did in self.of} or None
+
+    def explain(self, post: Post) -> str:
+        return ", ".join(sorted(post.mentions & self.of if self.of else post.mentions))
+
+
 class Reply(Filter):
     """Posts that answer another post; with `to`, only answers to these.
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from typing import Literal, Self
 
-from pydantic import PrivateAttr
+from pydantic import PrivateAttr, model_validator
 
+from feedkit.chance import fraction
 from feedkit.parameters import Parameters
-from feedkit.plugin import Field, Filter, Key
+from feedkit.plugin import Field, Filter, Key, commonness
 from feedkit.post import Post
 
 
@@ -23,6 +25,79 @@ class Everything(Filter):
 
     def match(self, post: Post) -> bool:
         return True
+
+
+class Sample(Filter):
+    """A share of all posts, drawn by chance, but the same posts every time.
+
+    ```yaml
+    sample: {percent: 10, of: authors}
+    ```
+    """
+
+    percent: float = Field(gt=0, le=100, description="how many of a hundred")
+    of: Literal["posts", "authors"] = Field(
+        default="posts", description="what is drawn: posts, or authors with all their posts"
+    )
+    salt: str = Field(default="", description="any text; another one draws others")
+
+    def match(self, post: Post) -> bool:
+        drawn = post.uri if self.of == "posts" else post.author
+        return fraction("sample", self.salt, drawn) * 100 < self.percent
+
+
+class AtLeastOf(Filter):
+    """Posts that at least so many of several filters keep.
+
+    ```yaml
+    at_least_of:
+      number: 2
+      filters:
+        - keywords: [heron, tern]
+        - hashtags: [birds]
+        - links_to: [ebird.org]
+    ```
+    """
+
+    number: int = Field(ge=1, description="how many of the filters must match")
+    filters: tuple[Filter, ...] = Field(min_length=1, description="the filters")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.number > len(self.filters):
+            raise ValueError(
+                f"asks for {self.number} of {len(self.filters)} filters; no post could match"
+            )
+        return self
+
+    def match(self, post: Post) -> bool:
+        return self.decide(post) is True
+
+    def decide(self, post: Post) -> bool | None:
+        missing, left = self.number, len(self.filters)
+        unknown = 0
+        for part in self.filters:
+            said = part.decide(post)
+            left -= 1
+            missing -= said is True
+            unknown += said is None
+            if missing <= 0:
+                return True
+            if missing > left + unknown:
+                return False
+        return None
+
+    def keys(self) -> AbstractSet[Key] | None:
+        # Who misses all of m - n + 1 filters matches n - 1 at most: these may stand for all.
+        known = [keys for part in self.filters if (keys := part.keys()) is not None]
+        enough = len(self.filters) - self.number + 1
+        if len(known) < enough:
+            return None
+        return set().union(*sorted(known, key=commonness)[:enough])
+
+    def explain(self, post: Post) -> str:
+        matched = sum(part.decide(post) is True for part in self.filters)
+        return f"{matched} of {len(self.filters)}"
 
 
 class SameAs(Filter):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from typing import Any, Literal, Self
 
 import re2
 from pydantic import model_validator
 
+from feedkit.filters.literals import literals
 from feedkit.filters.text import TEXT
-from feedkit.plugin import Field, Filter
+from feedkit.plugin import Field, Filter, Key
 from feedkit.post import Post
 from feedkit.text import Place, places, plain
 
@@ -66,6 +68,10 @@ class Regex(Filter):
 
     def match(self, post: Post) -> bool:
         return next(self._found(post), None) is not None
+
+    def keys(self) -> AbstractSet[Key] | None:
+        found = literals(_plain(self.pattern))
+        return None if found is None else {("text", literal) for literal in found}
 
     def explain(self, post: Post) -> str:
         return ", ".join(f"“{found}” in {place}" for place, found in self._found(post))

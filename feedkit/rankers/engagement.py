@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Set as AbstractSet
+from datetime import timedelta
 
-from feedkit.plugin import Field
+from feedkit.plugin import COUNTS, Field, Ranker
 from feedkit.post import Post, Request
 from feedkit.rankers.votes import Votes, age_hours
+from feedkit.times import Period
+
+_REDDIT_BEGAN = 1134028003  # seconds since 1970: 2005-12-08, from which Reddit counts
+_BELOW_ALL = -1e12  # a score that no post reaches by votes
 
 
 class Gravity(Votes):
@@ -27,3 +33,110 @@ class Gravity(Votes):
     def score(self, post: Post, request: Request) -> float:
         sunk = math.pow(age_hours(post, request.now) + 2, self.gravity)
         return self.points(post) / sunk
+
+
+class RedditHot(Votes):
+    """Reddit's hot ranking: sign(points) · log10(max(|points|, 1)) + seconds / pace. Ten times
+    the points outweigh 12½ hours. A score never changes with the clock, only with votes.
+
+    Source: reddit/r2/r2/lib/db/_sorts.pyx, `hot`; seconds count from 2005-12-08 07:46:43 UTC.
+
+    ```yaml
+    reddit_hot
+    ```
+    """
+
+    pace: Period = Field(
+        default=timedelta(seconds=45000), description="the time that ten times the points outweigh"
+    )
+
+    def score(self, post: Post, request: Request) -> float:
+        points = self.points(post)
+        order = math.copysign(math.log10(max(abs(points), 1)), points)
+        since = post.sort_at.timestamp() - _REDDIT_BEGAN
+        return order + since / self.pace.total_seconds()
+
+
+class HalfLife(Votes):
+    """Votes that fade: points · ½ ^ (age / half_life).
+
+    ```yaml
+    half_life: 6h
+    ```
+    """
+
+    half_life: Period = Field(
+        default=timedelta(hours=6), description="the time in which points lose half their weight"
+    )
+
+    def score(self, post: Post, request: Request) -> float:
+        age = age_hours(post, request.now)
+        return self.points(post) * math.pow(0.5, age / (self.half_life / timedelta(hours=1)))
+
+
+class Fading(Votes):
+    """Votes that count less and less, and nothing at the end of a window:
+    points · (1 - (age / window)²).
+
+    Source: the newsflows feed generator.
+
+    ```yaml
+    fading: 48h
+    ```
+    """
+
+    window: Period = Field(
+        default=timedelta(hours=48), description="the age at which points count nothing"
+    )
+
+    def score(self, post: Post, request: Request) -> float:
+        part = age_hours(post, request.now) / (self.window / timedelta(hours=1))
+        return self.points(post) * max(0.0, 1 - part * part)
+
+
+class Top(Votes):
+    """The most points first, whatever their age; with a window, the posts that are older come
+    after all others, newest first.
+
+    ```yaml
+    top: 7d
+    ```
+    """
+
+    window: Period | None = Field(default=None, description="the age up to which posts compete")
+
+    def score(self, post: Post, request: Request) -> float:
+        age = age_hours(post, request.now)
+        if self.window is not None and age > self.window / timedelta(hours=1):
+            return _BELOW_ALL - age
+        return max(self.points(post), _BELOW_ALL + 1)
+
+
+class Conversation(Ranker):
+    """Posts that people talk about rather than tap on:
+    talk · talk / (talk + likes + reposts + calm) / (hours + 2) ^ gravity,
+    with talk = replies + quotes.
+
+    The middle factor is the share of talk in all that happened to the post; `calm` keeps a post
+    with one reply and no like from having it all. feedkit's own formula.
+
+    ```yaml
+    conversation: {gravity: 1.2}
+    ```
+    """
+
+    gravity: float = Field(
+        default=1.0, ge=0, le=10, description="how fast posts sink with age; 0: never"
+    )
+    calm: float = Field(
+        default=10.0, gt=0, allow_inf_nan=False, description="likes that every post is given"
+    )
+
+    @property
+    def needs(self) -> AbstractSet[str]:
+        return COUNTS
+
+    def score(self, post: Post, request: Request) -> float:
+        talk = post.replies + post.quotes
+        share = talk / (talk + post.likes + post.reposts + self.calm)
+        return talk * share / math.pow(age_hours(post, request.now) + 2, self.gravity)

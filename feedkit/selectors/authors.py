@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import Counter, defaultdict, deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
+from datetime import datetime, timedelta
 from heapq import heappop, heappush
 
 from feedkit.plugin import Field, Selector
 from feedkit.post import Post, Request
+from feedkit.times import Period
 
 
 class PerAuthor(Selector):
@@ -29,19 +32,79 @@ class PerAuthor(Selector):
         return spread(posts, [post.author for post in posts], self.most, self.window)
 
 
-def spread(posts: list[Post], groups: list[Hashable], most: int, window: int) -> list[Post]:
+class AuthorDecay(Selector):
+    """Posts of an author sink the further, the more of that author stand above them. The k-th of
+    them (from 0) goes to place / (floor + (1 - floor) · decay^k), counted from 1, but never more
+    than `furthest` places down. None is left out.
+
+    Source: xai-org/x-algorithm, the author diversity multiplier, with decay 0.5, floor 0.25.
+
+    ```yaml
+    author_decay: {decay: 0.5, floor: 0.25}
+    ```
+    """
+
+    decay: float = Field(default=0.5, gt=0, le=1, description="what each repeat multiplies by")
+    floor: float = Field(default=0.25, gt=0, le=1, description="what the product never falls below")
+    furthest: int = Field(default=30, ge=0, description="places a post sinks at most")
+
+    def select(self, posts: list[Post], request: Request) -> list[Post]:
+        seen: Counter[str] = Counter()
+        places: list[float] = []
+        for place, post in enumerate(posts, 1):
+            share = self.floor + (1 - self.floor) * self.decay ** seen[post.author]
+            places.append(min(place / share, place + self.furthest))
+            seen[post.author] += 1
+        return [posts[number] for number in sorted(range(len(posts)), key=places.__getitem__)]
+
+
+class Throttle(Selector):
+    """At most `most` posts of one author within any span of time of this length; the best ranked
+    ones stay, the others are left out. None moves down.
+
+    ```yaml
+    throttle: {most: 2, period: 1d}
+    ```
+    """
+
+    most: int = Field(default=2, ge=1, description="how many posts of one author")
+    period: Period = Field(default=timedelta(days=1), description="in which time, such as 1d")
+
+    def select(self, posts: list[Post], request: Request) -> list[Post]:
+        kept: dict[str, list[datetime]] = defaultdict(list)
+        chosen = []
+        for post in posts:
+            times = kept[post.author]
+            insort(times, post.sort_at)
+            if self._crowded(times, times.index(post.sort_at)):
+                times.remove(post.sort_at)
+            else:
+                chosen.append(post)
+        return chosen
+
+    def _crowded(self, times: list[datetime], number: int) -> bool:
+        """Whether more than `most` of `times`, that of this number among them, are close."""
+        first = max(0, number - self.most)
+        return any(
+            last - early < self.period
+            for early, last in zip(
+                times[first : number + 1], times[first + self.most :], strict=False
+            )
+        )
+
+
+def spread(posts: list[Post], groups: Sequence[Hashable], most: int, window: int) -> list[Post]:
     """`posts` with at most `most` of one group in any `window` that follow each other. None moves
-    down by more than `window` places: what would have to is left out. Linear but for a heap."""
+    down by more than `window` places: what would have to is left out."""
     shown: list[int] = []
     recent: Counter[Hashable] = Counter()  # groups among the last window - 1 shown
     waiting: dict[Hashable, deque[tuple[int, int]]] = defaultdict(deque)  # (post, last place)
-    ready: list[tuple[int, int, Hashable]] = []  # of those waiting, the ones that may be shown
+    ready: list[tuple[int, int]] = []  # of those waiting, the ones that may be shown, best first
 
     def call(group: Hashable) -> None:
         """Let the first of a group that waits stand ready, if the group may be shown."""
         if waiting[group] and recent[group] < most:
-            number, last = waiting[group][0]
-            heappush(ready, (number, last, group))
+            heappush(ready, waiting[group][0])
 
     def show(number: int) -> None:
         shown.append(number)
@@ -53,9 +116,10 @@ def spread(posts: list[Post], groups: list[Hashable], most: int, window: int) ->
 
     def show_ready() -> None:
         while ready:
-            number, last, group = heappop(ready)
+            number, last = heappop(ready)
+            group = groups[number]
             if not waiting[group] or waiting[group][0][0] != number:
-                continue  # stood ready twice
+                continue  # it stood ready twice
             if last < len(shown):
                 waiting[group].popleft()
                 call(group)

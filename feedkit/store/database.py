@@ -7,13 +7,13 @@ length, so the statement stays the same text and is prepared once.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+import msgspec
 import peewee
 
 from feedkit.store.errors import StoreError
@@ -114,7 +114,7 @@ class Database:
 
     def list_of(self, values: Iterable[Any]) -> Any:
         """A list as the one parameter of `{each_text}` or `{each_int}`."""
-        return json.dumps(list(values), ensure_ascii=False) if self.sqlite else list(values)
+        return msgspec.json.encode(list(values)).decode() if self.sqlite else list(values)
 
     @contextmanager
     def writing(self, source: str = "") -> Iterator[None]:

@@ -67,9 +67,11 @@ _POSTGRESQL: tuple[tuple[str, type[StoreError], str], ...] = (
 
 def explain(error: Exception, place: str) -> StoreError:
     """The error that feedkit reports in place of a driver's."""
-    cause: Any = getattr(error, "orig", None) or error
+    cause: Any = error
+    while isinstance(cause, peewee.PeeweeException) and hasattr(cause, "orig"):
+        cause = cause.orig  # peewee wraps what happens while connecting twice
     said = " ".join(str(cause).split())
-    if isinstance(cause, (OverflowError, UnicodeError)):
+    if isinstance(cause, (OverflowError, UnicodeError)) or type(cause).__name__ == "DataError":
         return StoreError(f"store {place}: it refuses a value ({said})")
     state = getattr(cause, "sqlstate", None)
     if state:

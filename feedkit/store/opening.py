@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 import peewee
 
@@ -30,11 +30,11 @@ def redact(url: str) -> str:
     """`url` without its password, for messages."""
     try:
         parts = urlsplit(url)
-        if "@" not in parts.netloc:
+        if parts.scheme == "sqlite":
             return url
-        user = parts.netloc.rpartition("@")[0].partition(":")[0]
-        where = parts.netloc.rpartition("@")[2]
-        return urlunsplit((parts.scheme, f"{user}@{where}", parts.path, "", ""))
+        login, at, where = parts.netloc.rpartition("@")
+        user = login.partition(":")[0]
+        return f"{parts.scheme}://{user}{at}{where}{parts.path}"
     except ValueError:
         return url.partition("://")[0] + "://…"
 
@@ -64,7 +64,12 @@ def _sqlite(rest: str, timeout: float | None) -> Database:
         timeout=busy,
         # NORMAL in WAL: a power cut may lose the last transactions, whole and in order; the
         # cursor is in them, so the stream is read again from there.
-        pragmas={"synchronous": "normal", "cache_size": -65536, "temp_store": "memory"},
+        pragmas={
+            "synchronous": "normal",
+            "cache_size": -65536,
+            "temp_store": "memory",
+            "wal_autocheckpoint": 4000,
+        },
     )
     return Database(driver, "sqlite", f"sqlite:///{path}")
 

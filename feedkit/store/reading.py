@@ -28,6 +28,13 @@ class StoredPost(NamedTuple):
     feeds: frozenset[str]
 
 
+# As a row value: `sort_at < ? OR (sort_at = ? AND …)` measured 100 times slower.
+NEWEST = (
+    "SELECT h.post_id, p.uri, h.sort_at FROM hits AS h JOIN posts AS p ON p.id = h.post_id "
+    "WHERE h.feed_id = (SELECT id FROM feeds WHERE name = ?) "
+    "AND (h.sort_at, h.post_id) < (?, ?) AND NOT p.hidden "
+    "ORDER BY h.sort_at DESC, h.post_id DESC LIMIT ?"
+)
 _FIRST = (1 << 63) - 1  # later than every sort_at, higher than every id
 _CONTENT = (
     "p.id, p.body, p.sort_at, p.seen_at, p.likes, p.reposts, p.replies, p.quotes"  # see _post
@@ -36,14 +43,7 @@ _CONTENT = (
 
 def newest(db: Database, feed: str, before: tuple[int, int] | None, limit: int) -> list[Row]:
     """The newest `limit` visible posts of `feed` below the place `before` (sort_at, id)."""
-    # As a row value: `sort_at < ? OR (sort_at = ? AND …)` measured 100 times slower.
-    rows = db.rows(
-        "SELECT h.post_id, p.uri, h.sort_at FROM hits AS h JOIN posts AS p ON p.id = h.post_id "
-        "WHERE h.feed_id = (SELECT id FROM feeds WHERE name = ?) "
-        "AND (h.sort_at, h.post_id) < (?, ?) AND NOT p.hidden "
-        "ORDER BY h.sort_at DESC, h.post_id DESC LIMIT ?",
-        (feed, *(before or (_FIRST, _FIRST)), limit),
-    )
+    rows = db.rows(NEWEST, (feed, *(before or (_FIRST, _FIRST)), limit))
     return [Row(*row) for row in rows]
 
 

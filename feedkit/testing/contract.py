@@ -47,13 +47,15 @@ def check_plugin(plugin: Plugin | type[Plugin], *examples: Post) -> None:
 
 
 def _with_defaults(cls: type[Plugin]) -> Plugin:
-    required = [name for name, field in cls.model_fields.items() if field.is_required()]
-    if required:
+    try:
+        return cls()
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = f"{first['loc'][0]}: " if first["loc"] else ""
         raise ContractBroken(
-            f"{cls.__name__} has parameters without a default ({', '.join(required)}): give "
+            f"{cls.__name__} cannot be made without parameters ({what}{first['msg']}): give "
             f"check_plugin an instance, {cls.__name__}(…)"
-        )
-    return cls()
+        ) from None
 
 
 def _check_values(plugin: Plugin) -> None:

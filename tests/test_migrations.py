@@ -1,0 +1,138 @@
+"""The tables: made once, in order, agreeing with the models, on both databases."""
+
+from __future__ import annotations
+
+import multiprocessing
+import re
+
+import peewee
+import pytest
+
+from feedkit.store import SchemaError, Store, open_store
+from feedkit.store.migrations import MIGRATIONS
+from feedkit.store.models import MODELS
+from feedkit.store.schema import NEWEST
+
+
+def test_migrating_twice_does_nothing_more(store_url: str) -> None:
+    with open_store(store_url) as store:
+        assert store.migrate() == [f"{number:04} {name}" for number, name, _ in MIGRATIONS]
+        store.check_schema()
+        store.sync_feeds({"red": "1"})
+        assert store.migrate() == []
+        assert store.stats().feeds.keys() == {"red"}
+
+
+def test_the_numbers_go_up(store: Store) -> None:
+    numbers = [number for number, _, _ in MIGRATIONS]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert store.db.rows("SELECT max(version) FROM schema_versions") == [(NEWEST,)]
+
+
+def _migrate(url: str, start, done) -> None:  # type: ignore[no-untyped-def]
+    with open_store(url) as store:
+        start.wait()
+        done.put(store.migrate())
+
+
+def test_several_processes_at_once(store_url: str) -> None:
+    context = multiprocessing.get_context("spawn")
+    start, done = context.Barrier(3), context.Queue()
+    workers = [context.Process(target=_migrate, args=(store_url, start, done)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    results = sorted(done.get(timeout=30) for _ in workers)
+    for worker in workers:
+        worker.join()
+    assert [len(result) for result in results] == [0, 0, len(MIGRATIONS)]
+
+
+def test_a_migration_that_fails_leaves_nothing(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = (*MIGRATIONS, (NEWEST + 1, "broken", ("CREATE TABLE extra (a INTEGER)", "NONSENSE")))
+    monkeypatch.setattr("feedkit.store.schema.MIGRATIONS", broken)
+    with open_store(store_url) as store:
+        with pytest.raises(Exception, match="syntax"):
+            store.migrate()
+        with pytest.raises(SchemaError, match="has no tables yet"):
+            store.check_schema()
+
+
+def test_no_tables_yet(store_url: str) -> None:
+    with open_store(store_url) as store:
+        with pytest.raises(SchemaError, match="it has no tables yet; run `feedkit migrate`"):
+            store.check_schema()
+        with pytest.raises(SchemaError, match="run `feedkit migrate`"):
+            store.newest("red", None, 5)
+
+
+def test_older_tables(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("feedkit.store.schema.NEWEST", NEWEST + 1)
+    with pytest.raises(SchemaError, match=f"this feedkit needs {NEWEST + 1}; run `feedkit migr"):
+        store.check_schema()
+
+
+def test_tables_of_a_newer_feedkit(store: Store) -> None:
+    store.db.run("INSERT INTO schema_versions VALUES (99, 'from the future', 0)")
+    for refused in (store.check_schema, store.migrate):
+        with pytest.raises(SchemaError, match=r"a newer feedkit made .* upgrade feedkit"):
+            refused()
+
+
+# How a model's field types are declared in the databases.
+TYPES = {
+    peewee.BigAutoField: {"INTEGER", "bigint"},
+    peewee.BigIntegerField: {"BIGINT", "bigint"},
+    peewee.IntegerField: {"INTEGER", "integer"},
+    peewee.SmallIntegerField: {"SMALLINT", "smallint"},
+    peewee.BooleanField: {"INTEGER", "boolean"},
+    peewee.TextField: {"TEXT", "text"},
+    peewee.BlobField: {"BLOB", "bytea"},
+}
+
+
+def test_models_and_tables_agree(store: Store) -> None:
+    driver = store.db.driver
+    tables = set(driver.get_tables()) - {"schema_versions", "sqlite_sequence"}
+    assert tables == {model._meta.table_name for model in MODELS}
+    for model in MODELS:
+        name = model._meta.table_name
+        columns = {column.name: column for column in driver.get_columns(name)}
+        assert columns.keys() == model._meta.columns.keys(), name
+        for field in model._meta.sorted_fields:
+            column = columns[field.column_name]
+            assert column.data_type in TYPES[type(field)], f"{name}.{field.name}"
+            assert not column.null or column.primary_key, f"{name}.{field.name} may be null"
+        key = model._meta.primary_key
+        keys = list(key.field_names) if isinstance(key, peewee.CompositeKey) else [key.name]
+        assert set(driver.get_primary_keys(name)) == set(keys), name
+
+
+def test_models_and_indexes_agree(store: Store) -> None:
+    for model in MODELS:
+        name = model._meta.table_name
+        key = model._meta.primary_key
+        keys = list(key.field_names) if isinstance(key, peewee.CompositeKey) else [key.name]
+        declared = {
+            (tuple(fields), unique)
+            for fields, unique in (
+                *model._meta.indexes,
+                *(((f.name,), f.unique) for f in model._meta.sorted_fields if f.unique or f.index),
+            )
+            if list(fields) != keys
+        }
+        made = {
+            (tuple(index.columns), bool(index.unique))
+            for index in store.db.driver.get_indexes(name)
+            if list(index.columns) != keys
+        }
+        assert made == declared, name
+
+
+def test_the_order_of_the_hits_key_is_that_of_pages(store: Store) -> None:
+    if store.db.sqlite:
+        (sql,) = store.db.rows("SELECT sql FROM sqlite_master WHERE name = 'hits'")[0]
+    else:
+        (sql,) = store.db.rows("SELECT indexdef FROM pg_indexes WHERE indexname = 'hits_pkey'")[0]
+    assert re.search(r"\(feed_id, sort_at, post_id\)", sql)

@@ -1,0 +1,110 @@
+"""Rankings kept as they were, on both databases."""
+
+from __future__ import annotations
+
+import pytest
+
+from feedkit.store import Recipe, Store, StoreError
+
+MINUTE = 60 * 1_000_000
+NOW = 1_000 * MINUTE
+
+
+@pytest.fixture
+def store(store: Store) -> Store:
+    store.sync_feeds({"red": "1", "blue": "1"})
+    return store
+
+
+def test_slices_are_the_ranking(store: Store) -> None:
+    ids = [n * 7919 % 1_000_003 + (1 << 40) for n in range(620)]  # some chunks, ids beyond 32 bits
+    version = store.save_version("red", "", ids, NOW)
+    for start in (0, 1, 249, 250, 499, 600, 619, 620, 5000):
+        for count in (1, 30, 100, 400):
+            assert store.version_slice(version, start, count) == ids[start : start + count]
+    assert store.version_position(version, ids[251]) == 251
+    assert store.version_position(version, 5) is None
+    assert store.version_slice(version + 1, 0, 10) == []
+
+
+def test_an_empty_ranking(store: Store) -> None:
+    version = store.save_version("red", "", [], NOW)
+    assert store.version_slice(version, 0, 50) == []
+    assert store.latest_version("red") == (version, NOW, 0, "")
+
+
+def test_the_latest_is_by_feed_and_viewer(store: Store) -> None:
+    assert store.latest_version("red") is None
+    first = store.save_version("red", "", [1], NOW, "a")
+    second = store.save_version("red", "", [2, 3], NOW - 5, "b")  # a clock that was set back
+    store.save_version("blue", "", [4], NOW)
+    own = store.save_version("red", "did:plc:eve", [5], NOW)
+    assert store.latest_version("red") == (second, NOW - 5, 2, "b")
+    latest = store.latest_version("red", "did:plc:eve")
+    assert latest is not None
+    assert latest.id == own
+    assert store.latest_version("red", "did:plc:dan") is None
+    assert store.version_slice(first, 0, 5) == [1]
+
+
+def test_a_version_is_found_only_by_those_whom_it_is_for(store: Store) -> None:
+    own = store.save_version("red", "did:plc:eve", [5], NOW)
+    assert store.find_version(own, "red", "did:plc:eve") is not None
+    assert store.find_version(own, "red") is None
+    assert store.find_version(own, "red", "did:plc:dan") is None
+    assert store.find_version(own, "blue", "did:plc:eve") is None
+    assert store.find_version(own + 1, "red", "did:plc:eve") is None
+
+
+def test_a_ranking_of_an_unknown_feed(store: Store) -> None:
+    with pytest.raises(StoreError, match="the feed 'green' is not registered"):
+        store.save_version("green", "", [1], NOW)
+
+
+REFRESH = Recipe(MINUTE, "gravity")
+
+
+@pytest.mark.parametrize(
+    ("ranked", "recipe", "asked", "due"),
+    [
+        pytest.param(None, REFRESH, None, True, id="never ranked"),
+        pytest.param(30, REFRESH, 1, False, id="fresh"),
+        pytest.param(61, REFRESH, 1, True, id="asked for, and old"),
+        pytest.param(61, REFRESH, 599, True, id="asked for ten minutes ago"),
+        pytest.param(61, REFRESH, 601, False, id="not asked for lately"),
+        pytest.param(61, REFRESH, None, False, id="never asked for"),
+        pytest.param(1, Recipe(MINUTE, "hot"), None, True, id="another recipe"),
+        pytest.param(-9999, REFRESH, 1, True, id="ranked in the future"),
+    ],
+)
+def test_feeds_due(
+    store: Store, ranked: float | None, recipe: Recipe, asked: float | None, due: bool
+) -> None:
+    if ranked is not None:
+        store.save_version("red", "", [], NOW - round(ranked * 1e6), "gravity")
+    store.save_version("red", "did:plc:eve", [], NOW - 1, "another matter")
+    if asked is not None:
+        store.mark_asked("red", NOW - round(asked * 1e6))
+    assert store.feeds_due({"red": recipe, "green": REFRESH}, NOW) == (["red"] if due else [])
+
+
+def test_the_one_that_waits_longest_comes_first(store: Store) -> None:
+    store.sync_feeds({"new": "1"})
+    for name, age in (("red", 2), ("blue", 3)):
+        store.save_version(name, "", [], NOW - age * MINUTE, "gravity")
+        store.mark_asked(name, NOW)
+    feeds = dict.fromkeys(("red", "blue", "new"), REFRESH)
+    assert store.feeds_due(feeds, NOW) == ["new", "blue", "red"]
+
+
+def test_asking_again_and_again_writes_seldom(store: Store) -> None:
+    def noted() -> int:
+        return store.stats().feeds["red"].asked_at
+
+    store.mark_asked("red", NOW)
+    store.mark_asked("red", NOW + MINUTE // 4)
+    assert noted() == NOW
+    store.mark_asked("red", NOW + MINUTE)
+    assert noted() == NOW + MINUTE
+    store.mark_asked("red", NOW)  # a clock that was set back
+    assert noted() == NOW + MINUTE
