@@ -15,10 +15,10 @@ from feedkit.keys import (
     FileKeys,
     Firehose,
     Jetstream,
-    did_web,
-    graphemes,
-)  # fmt: skip
+    NetworkKeys,
+)
 from feedkit.links import Links
+from feedkit.names import did_web, graphemes
 from feedkit.ordinary import refusal
 from feedkit.plugin import Filter
 from feedkit.problems import ConfigError, Place, Problems
@@ -29,6 +29,9 @@ from feedkit.yamltree import Broken, MappingNode, Node, Scalar
 _BY_HAND = ("stream", "filters", "defaults", "feeds")  # the keys that need more than a type
 _IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # how PNG and JPEG files begin
 _IMAGE_MOST = 1_000_000  # bytes; the lexicon's limit
+
+
+__all__ = ["ConfigError", "load_config"]
 
 
 def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Service:

@@ -45,7 +45,8 @@ def describe(found: Found, name: str) -> str:
         text = prose(cls).replace("```yaml\n", "").replace("```", "").strip()
         lines = [f"{name} ({cls.kind})", "", text, "", f"  {call_text(name, cls)}"]
         for key, kind, default, meaning in _rows(cls):
-            lines += ["", f"  {key}: {kind}{f' (default: {default})' if default else ''}"]
+            note = default if default in ("", "required") else f"default: {default}"
+            lines += ["", f"  {key}: {kind}{f' ({note})' if note else ''}"]
             lines += [f"      {meaning}"] if meaning else []
         place = inspect.getsourcefile(cls)
         lines += ["", f"Defined in {place}"] if place else []

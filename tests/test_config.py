@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from feedkit import All, Any, Everything, HasMedia, Keywords, Newest, Not, PerAuthor, Regex, Reply
 from feedkit.config import load_config
-from feedkit.keys import FeedKeys, Firehose, Jetstream, is_did, is_handle, is_record_key
+from feedkit.keys import FeedKeys, Firehose, Jetstream
+from feedkit.names import is_did, is_handle, is_record_key
 from feedkit.ordinary import ORDINARY, refusal
 from feedkit.plugin import Field, Filter
 from feedkit.post import Post
@@ -532,7 +533,7 @@ def only_config_errors(folder, source):
 @pytest.mark.parametrize("loader", ["CBaseLoader", "BaseLoader"])
 @pytest.mark.parametrize("start", range(0, 300, 100))
 def test_no_mutation_of_the_example_gives_a_traceback(tmp_path, monkeypatch, start, loader):
-    monkeypatch.setattr("feedkit.yamltree.Loader", getattr(yaml, loader))
+    monkeypatch.setattr("feedkit.yamlreader.Loader", getattr(yaml, loader))
     for seed in range(start, start + 100):
         only_config_errors(tmp_path, mutated(seed).encode("utf-8", "surrogatepass"))
 

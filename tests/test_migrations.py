@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import queue
 import re
+import threading
 
 import peewee
 import pytest
@@ -35,16 +37,27 @@ def _migrate(url: str, start, done) -> None:  # type: ignore[no-untyped-def]
         done.put(store.migrate())
 
 
-def test_several_processes_at_once(store_url: str) -> None:
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+def test_two_processes_at_once(store_url: str) -> None:
     context = multiprocessing.get_context("spawn")
-    start, done = context.Barrier(3), context.Queue()
-    workers = [context.Process(target=_migrate, args=(store_url, start, done)) for _ in range(3)]
+    start, done = context.Barrier(2), context.Queue()
+    workers = [context.Process(target=_migrate, args=(store_url, start, done)) for _ in range(2)]
     for worker in workers:
         worker.start()
     results = sorted(done.get(timeout=30) for _ in workers)
     for worker in workers:
         worker.join()
-    assert [len(result) for result in results] == [0, 0, len(MIGRATIONS)]
+    assert [len(result) for result in results] == [0, len(MIGRATIONS)]
+
+
+def test_several_connections_at_once(store_url: str) -> None:
+    start, done = threading.Barrier(4), queue.Queue[list[str]]()
+    workers = [threading.Thread(target=_migrate, args=(store_url, start, done)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert sorted(len(done.get_nowait()) for _ in workers) == [0, 0, 0, len(MIGRATIONS)]
 
 
 def test_a_migration_that_fails_leaves_nothing(

@@ -19,7 +19,6 @@ from feedkit.problems import ConfigError
 from feedkit.reference import HEADINGS, PAGES, describe, listing
 from feedkit.schema import json_schema
 from feedkit.wording import prose, yaml_blocks
-from feedkit.yamltree import DEEPEST
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -198,7 +197,3 @@ def test_the_schema_takes(tree):
 )
 def test_the_schema_refuses(tree):
     assert not VALIDATOR.is_valid(tree)
-
-
-def test_a_configuration_can_be_nested_as_deep_as_anyone_writes():
-    assert DEEPEST >= 40

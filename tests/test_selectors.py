@@ -8,8 +8,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from feedkit import PerAuthor, Pin
+from feedkit import (
+    AtLeast,
+    AuthorDecay,
+    Diversify,
+    OnePerLink,
+    OnePerText,
+    OnePerThread,
+    PerAuthor,
+    Pin,
+    Rotate,
+    RotatedPost,
+    Shuffle,
+    Throttle,
+    Within,
+)  # fmt: skip
 from feedkit.plugin import Pinned
+from feedkit.selectors.repeats import distinct, link_identity, similarity
 from feedkit.testing import BOB, NOW, post, request
 
 URI = f"at://{BOB}/app.bsky.feed.post/3l3qo2vuowo2b"
@@ -17,6 +32,11 @@ URI = f"at://{BOB}/app.bsky.feed.post/3l3qo2vuowo2b"
 
 def by(authors):
     return [post(author=f"did:plc:{author}") for author in authors]
+
+
+def places(ranked, shown):
+    """The numbers that the shown posts had."""
+    return [ranked.index(post) for post in shown]
 
 
 def authors(posts):
@@ -136,3 +156,267 @@ def test_pin_takes_the_page_of_the_post():
 def test_pin_refuses(uri, said):
     with pytest.raises(ValidationError, match=said):
         Pin(uri)
+
+
+OTHER = f"at://{BOB}/app.bsky.feed.post/3l6oveex3ii2l"
+
+
+def pinned_over_time(rotate, turns, minutes=15):
+    moments = [request(NOW + timedelta(minutes=minutes * n)) for n in range(turns)]
+    return [next(iter(pin.uri for pin in rotate.pins(moment)), None) for moment in moments]
+
+
+def test_rotate_takes_turns_by_weight():
+    rotate = Rotate([RotatedPost(URI), RotatedPost(OTHER, 3)], at=3)
+    shown = Counter(pinned_over_time(rotate, 4000))
+    assert set(shown) == {URI, OTHER}
+    assert 2800 < shown[OTHER] < 3200
+    assert [pin.at for pin in rotate.pins(request())] == [3]
+
+
+def test_rotate_shows_one_in_so_many():
+    rotate = Rotate([RotatedPost(URI), RotatedPost(OTHER)], one_in=10)
+    shown = Counter(pinned_over_time(rotate, 4000))
+    assert 3500 < shown[None] < 3700
+    assert 140 < shown[URI] < 260
+    assert 140 < shown[OTHER] < 260
+
+
+def test_a_turn_lasts():
+    rotate = Rotate([RotatedPost(URI), RotatedPost(OTHER)], every="1h")
+    assert len(set(pinned_over_time(rotate, 4))) == 1  # NOW is a full hour
+
+
+@pytest.mark.parametrize(
+    ("selector", "ranked", "expected"),
+    [
+        (AuthorDecay(), "abc", [0, 1, 2]),
+        # keys of a: 1/1, 2/0.625 = 3.2, 3/0.4375 = 6.9, 4/0.34375 = 11.6; b: 5, c: 6
+        (AuthorDecay(), "aaaabc", [0, 1, 4, 5, 2, 3]),
+        (AuthorDecay(furthest=0), "aaaabc", [0, 1, 2, 3, 4, 5]),
+        (AuthorDecay(furthest=1), "aaaabc", [0, 1, 2, 3, 4, 5]),
+        (AuthorDecay(furthest=2), "aabcd", [0, 2, 1, 3, 4]),
+        (AuthorDecay(decay=1), "aaaabc", [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_author_decay(selector, ranked, expected):
+    posts = by(ranked)
+    assert places(posts, selector.select(posts, request())) == expected
+
+
+@given(st.lists(st.sampled_from("abcde"), max_size=60), st.integers(0, 20), st.floats(0.01, 1))
+def test_author_decay_keeps_its_promise(ranked, furthest, decay):
+    posts = by(ranked)
+    shown = AuthorDecay(decay, furthest=furthest).select(posts, request())
+    bounded(posts, shown, furthest)
+    assert len(shown) == len(posts)
+
+
+def of_ages(ranked):
+    """Posts such as a0: by a, no hours old."""
+    return [post(author=f"did:plc:{name[0]}", age=f"{name[1:]}h") for name in ranked.split()]
+
+
+@pytest.mark.parametrize(
+    ("most", "ranked", "expected"),
+    [
+        (1, "a0 a5 b3 a24 a23", [0, 2, 3]),
+        (1, "a24 a0 a12", [0, 1]),
+        (2, "a0 a1 a2 a24 a25 a3", [0, 1, 3, 4]),
+        (2, "a5 a5 a5", [0, 1]),
+        (2, "a0 a23 a46 a12", [0, 1, 2]),
+        (2, "", []),
+    ],
+)
+def test_throttle(most, ranked, expected):
+    posts = of_ages(ranked)
+    assert places(posts, Throttle(most).select(posts, request())) == expected
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 60)), max_size=40),
+    st.integers(1, 4),
+    st.integers(1, 30),
+)
+def test_throttle_keeps_its_promise(ranked, most, hours):
+    posts = of_ages(" ".join(f"{author}{age}" for author, age in ranked))
+    shown = Throttle(most, f"{hours}h").select(posts, request())
+    bounded(posts, shown, 0)
+    crowd = {}  # each author's shown posts so far, to see that what is left out had no room
+    for post_ in posts:
+        times = crowd.setdefault(post_.author, [])
+        tried = sorted([*times, post_.sort_at])
+        full = any(
+            sum(start <= t < start + timedelta(hours=hours) for t in tried) > most
+            for start in tried
+        )
+        assert (post_ in shown) is not full
+        if not full:
+            times.append(post_.sort_at)
+
+
+def test_one_per_thread():
+    root = post("root")
+    answer = post("answer", reply_to=root)
+    deeper = post("deeper", reply_to=answer)
+    other = post("other")
+    posts = [answer, other, root, deeper]
+    assert OnePerThread().select(posts, request()) == [answer, other]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("https://a.org/x", "http://www.a.org/x/", True),
+        ("https://a.org/x?utm_source=bsky", "https://a.org/x#top", True),
+        ("https://a.org/x?b=2&a=1", "https://a.org/x?a=1&b=2&fbclid=z", True),
+        ("https://A.org/x", "https://a.org/x", True),
+        ("https://a.org/x", "https://a.org/X", False),
+        ("https://a.org/x?id=1", "https://a.org/x?id=2", False),
+        ("https://a.org/x", "https://b.a.org/x", False),
+        ("http://[", "http://[", True),
+    ],
+)
+def test_one_per_link(one, other, same):
+    assert (link_identity(one) == link_identity(other)) is same
+    posts = [post(links=one), post(), post(links=["https://c.org", other]), post()]
+    expected = [0, 1, 3] if same else [0, 1, 2, 3]
+    assert places(posts, OnePerLink().select(posts, request())) == expected
+
+
+LONG = "The heron stood in the shallow water and waited for the fish to come by"
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        (LONG, True),
+        (LONG.upper() + "!", True),
+        (LONG + " https://x.org/1", True),
+        ("@bob.test " + LONG.replace(" ", "\n"), True),
+        (LONG.replace("fish", "frog"), True),
+        (LONG + ", and so did the tern, the gull, the egret and the stork", False),
+        ("A kernel panic at midnight, with nobody there to see it scroll by", False),
+        ("", False),
+        ("猫がいる", False),
+    ],
+)
+def test_one_per_text(text, same):
+    posts = [post(LONG), post(text), post(), post()]
+    shown = places(posts, OnePerText(0.7).select(posts, request()))
+    assert shown == ([0, 2, 3] if same else [0, 1, 2, 3])
+
+
+def test_one_per_text_in_a_script_without_spaces():
+    text = "今日は天気がいいから、川まで鷺を見に行った。とても静かで、鷺は一羽だけだった。"
+    posts = [post(text), post(text.replace("一羽", "二羽")), post(text[::-1])]
+    assert places(posts, OnePerText(0.7).select(posts, request())) == [0, 2]
+
+
+@given(
+    st.lists(st.frozensets(st.sampled_from("abcdefgh"), max_size=6), max_size=25),
+    st.sampled_from([0.5, 0.6, 2 / 3, 0.7, 0.75, 0.8, 1.0]),
+)
+def test_distinct_is_exact(sets, alike):
+    kept = []
+    for number, elements in enumerate(sets):
+        if not any(similarity(elements, sets[other]) >= alike for other in kept):
+            kept.append(number)
+    assert distinct(sets, alike) == kept
+
+
+@pytest.mark.parametrize(
+    ("selector", "counts", "shown"),
+    [
+        (AtLeast(3), {"likes": 3}, True),
+        (AtLeast(3), {"likes": 2, "reposts": 9}, False),
+        (AtLeast(replies=1, quotes=1), {"replies": 1, "quotes": 1}, True),
+        (AtLeast(replies=1, quotes=1), {"replies": 1, "likes": 9}, False),
+        (AtLeast(reposts=2), {"reposts": 2}, True),
+    ],
+)
+def test_at_least(selector, counts, shown):
+    made = post(**counts)
+    assert selector.select([made], request()) == [made][:shown]
+
+
+def test_at_least_needs_what_it_asks_for():
+    assert AtLeast(3, reposts=1).needs == {"likes", "reposts"}
+    with pytest.raises(ValidationError, match="asks for nothing"):
+        AtLeast()
+
+
+@pytest.mark.parametrize(
+    ("age", "shown"), [("0s", True), ("2d", True), ("48h1s", False), ("9d", False)]
+)
+def test_within(age, shown):
+    made = post(age=age)
+    assert Within("48h").select([made], request()) == [made][:shown]
+
+
+def test_diversify_by_hand():
+    # λ 0.5, four candidates at a time: relevance 1, ¾, ½, ¼; posts of one author are alike.
+    posts = by("aaabc")
+    shown = Diversify(0.5, lookahead=4).select(posts, request())
+    # a(1) | of a 1-1, a ¾-1, b ½, c ¼ … b; c; then a, a
+    assert places(posts, shown) == [0, 3, 4, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"links": "https://x.org/?utm_source=1"}, {"links": "http://www.x.org"}),
+        ({"text": "the same words again"}, {"text": "The SAME words again"}),
+        ({"reply_root": "at://t"}, {"reply_root": "at://t"}),
+    ],
+)
+def test_diversify_sees_what_is_alike(one, other):
+    posts = [post(author="did:a", **one), post(author="did:b", **other), post(author="did:c")]
+    assert places(posts, Diversify(0.5).select(posts, request())) == [0, 2, 1]
+    assert Diversify(1).select(posts, request()) == posts
+
+
+@given(st.lists(st.sampled_from("abcde"), max_size=50), st.floats(0, 1), st.integers(2, 12))
+def test_diversify_keeps_its_promise(ranked, weight, lookahead):
+    posts = by(ranked)
+    shown = Diversify(weight, lookahead).select(posts, request())
+    bounded(posts, shown, lookahead)
+    assert len(shown) == len(posts)
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=40), st.floats(0, 1), st.integers(2, 9))
+def test_diversify_is_mmr(ranked, weight, lookahead):
+    """The same by the formula, with all similarities computed anew at each place."""
+    posts = by(ranked)
+    left, chosen = list(range(len(posts))), []
+    while left:
+        ahead = left[:lookahead]
+
+        def worth(number, ahead=ahead):
+            alike = [
+                1.0 for other in chosen[-lookahead:] if posts[other].author == posts[number].author
+            ]
+            relevance = 1 - ahead.index(number) / lookahead
+            return weight * relevance - (1 - weight) * max(alike, default=0.0)
+
+        late = len(chosen) - left[0] >= lookahead
+        chosen.append(left[0] if late else max(ahead, key=worth))
+        left.remove(chosen[-1])
+    assert places(posts, Diversify(weight, lookahead).select(posts, request())) == chosen
+
+
+@given(st.integers(0, 60), st.integers(2, 12))
+def test_shuffle_keeps_its_promise(number, window):
+    posts = by("a" * number)
+    shown = Shuffle(window).select(posts, request())
+    assert sorted(places(posts, shown)) == list(range(number))
+    assert all(abs(now - was) < window for now, was in enumerate(places(posts, shown)))
+
+
+def test_shuffle_shuffles_and_stays():
+    posts = by("a" * 100)
+    shuffle = Shuffle(10, "1h")
+    shown = shuffle.select(posts, request())
+    assert shown != posts
+    assert shuffle.select(posts, request(NOW + timedelta(minutes=59))) == shown
+    assert shuffle.select(posts, request(NOW + timedelta(minutes=60))) != shown

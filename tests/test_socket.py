@@ -233,6 +233,21 @@ def test_binary_messages_and_pings() -> None:
         assert happenings(made(running.url, stop), stop, good)[1] == b"good"
 
 
+def test_a_slow_stream_is_not_a_dead_one() -> None:
+    stop = threading.Event()
+
+    def slow(connection: ServerConnection) -> None:
+        for _ in range(8):
+            connection.send("x")
+            time.sleep(0.15)
+        connection.send("good")
+        connection.recv()
+
+    with server(slow) as running:
+        seen = happenings(made(running.url, stop, idle=0.6), stop, good)
+    assert seen == [Opened(), *[b"x"] * 8, b"good"]
+
+
 def test_there_is_a_tick_when_nothing_arrives() -> None:
     stop = threading.Event()
     with server(sends(then="close"), sends()) as running:

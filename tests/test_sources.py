@@ -50,6 +50,7 @@ from websockets.sync.server import ServerConnection
 from feedkit.event import Disengaged, Frame, PostWritten
 from feedkit.settings import Stream
 from feedkit.sources import Source, open_source
+from feedkit.sources.jetstream_wire import jetstream_frame
 from feedkit.sources.position import DAY, HOUR, MINUTE, Position, StartedOver
 from feedkit.sources.replay import Replay
 from feedkit.sources.syntax import moment
@@ -208,6 +209,19 @@ def test_bad_messages_alone_do_not_reset_the_backoff() -> None:
 
 
 @both
+def test_an_event_resets_the_backoff(kind: str) -> None:
+    message = messages_of(kind, (11, NOW, "a"))
+    with server(*[script_of(kind, *message, then="close")] * 5, script_of(kind)) as running:
+        stream = settings(kind, running.url, backoff=0.15, backoff_cap=60.0)
+        source, stop = open_source(stream, EVERYTHING), threading.Event()
+        started = time.monotonic()
+        for _ in source.frames(None, 0, stop):
+            if running.connections == 6 or time.monotonic() - started > 6:
+                stop.set()
+        assert time.monotonic() - started < 3  # else 0.15 + 0.3 + 0.6 + 1.2 + 2.4
+
+
+@both
 def test_while_nothing_arrives_the_turn_is_given_back(kind: str) -> None:
     with server(script_of(kind, *messages_of(kind, (1, NOW, "a")))) as running:
         source, stop = open_source(settings(kind, running.url), EVERYTHING), threading.Event()
@@ -273,6 +287,38 @@ def test_what_a_new_sequence_does_not_reach_is_a_gap(kind: str) -> None:
         source = open_source(settings(kind, running.url), EVERYTHING, gaps)
         collect(source, has("b"), 9_000_000, OLD)
     assert gaps == [(OLD, NOW, "the sequence of the stream started over")]
+
+
+@both
+def test_a_gap_that_cannot_be_written_down_ends_the_source(kind: str) -> None:
+    class Broken(Exception):
+        pass
+
+    def on_gap(*gap: object) -> None:
+        raise Broken
+
+    messages = [notice(kind, "OutdatedCursor", False), *messages_of(kind, (900, NOW, "a"))]
+    with server(script_of(kind, *messages)) as running:
+        source = open_source(settings(kind, running.url), EVERYTHING, on_gap)
+        with pytest.raises(Broken):
+            list(source.frames(5, OLD, threading.Event()))
+
+
+def test_a_mistake_of_our_own_costs_one_message(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from feedkit.sources import jetstream
+
+    def decode(message: bytes, wanted: frozenset[str]) -> Frame:
+        if b"trap" in message:
+            raise ZeroDivisionError("oh")
+        return jetstream_frame(message, wanted)
+
+    monkeypatch.setattr(jetstream, "jetstream_frame", decode)
+    with server(sends(v2_post(1), v2_post(2, text="trap"), v2_post(3))) as running:
+        frames = collect(open_source(settings("jetstream", running.url), EVERYTHING), 3)
+    assert [len(frame.skipped) for frame in frames] == [0, 1, 0]
+    assert "a mistake of feedkit's" in caplog.text
 
 
 @both
@@ -429,16 +475,16 @@ def position(cursor: int | None = 1000, time: int = NOW, **options: Any) -> Posi
     [
         (2**62, NOW),  # an absurd number
         (1000 + 2 * 10**9, NOW),
-        (1001, NOW + 3 * DAY),  # an absurd time would empty the store: retention goes by it
+        (1002, NOW + 3 * DAY),  # an absurd time would empty the store: retention goes by it
         (2**62, 2**54),
     ],
 )
 def test_one_absurd_message_poisons_nothing(number: int, time_us: int) -> None:
     here = position()
-    taken = [here.take(Frame(n, t)) for n, t in ((1001, NOW), (number, time_us), (1002, NOW + 1))]
-    assert [(f.cursor, f.time) for f in taken] == [(1001, NOW), (1001, 0), (1002, NOW + 1)]
-    taken = [here.take(Frame(n, t)) for n, t in ((number, time_us), (1003, NOW))]
-    assert [f.cursor for f in taken] == [1002, 1003]
+    taken = [here.take(Frame(n, t)) for n, t in ((1001, NOW), (number, time_us), (1003, NOW + 1))]
+    assert [(f.cursor, f.time) for f in taken] == [(1001, NOW), (1001, 0), (1003, NOW + 1)]
+    assert here.take(Frame(1004, NOW)) == Frame(1004, NOW)  # nor later, once it was refuted
+    assert here.take(Frame(max(number, 1005), time_us)) == Frame(1004, 0)
 
 
 @pytest.mark.parametrize("ahead", [(2 * 10**9, 5), (1, 3 * DAY)])
@@ -573,7 +619,9 @@ def test_damaged_and_bloated_zstd_frames_are_skipped() -> None:
         stream = settings("jetstream", running.url, compress=True)
         frames = collect(open_source(stream, EVERYTHING), has("b"))
     assert texts(frames) == ["a", "b"]
-    assert sum(len(frame.skipped) for frame in frames) == len(bad)
+    reasons = [reason for frame in frames for _, reason in frame.skipped]
+    assert len(reasons) == len(bad)
+    assert reasons[1] == f"it says that it holds {33 * 2**20:,} bytes"
     assert running.connections == 1
 
 

@@ -32,7 +32,7 @@ from feedkit.rankers import RANKERS
 from feedkit.selectors import SELECTORS
 from feedkit.testing import ALICE, BOB, NOW, ContractBroken, check_plugin, corpus, post, request
 from feedkit.testing import viewer as a_viewer
-from feedkit.yamltree import parse
+from feedkit.yamlreader import parse
 
 _turns = itertools.count()
 

@@ -61,17 +61,14 @@ class LiveSource:
                     self._closed(message, position)
                 yield None
                 continue
+            frame: Frame | None = None
             try:
-                frame: Frame | None = position.take(self._decode(message, position))
+                decoded = self._decode(message, position)
             except BadFrame as problem:
                 frame = self._skip(problem, position)
-            except StartedOver:
-                socket.reconnect()
-                frame = None
             except StreamNotice as notice:
                 if self._told(notice, position):
                     socket.reconnect()
-                frame = None
             except Exception as bug:  # no message ends the stream, not even by our own mistake
                 log.exception("%s: a mistake of feedkit's; the message is skipped", self.name)
                 frame = self._skip(bug, position)
@@ -79,6 +76,10 @@ class LiveSource:
                 if not works:
                     works = True
                     socket.works()
+                try:
+                    frame = position.take(decoded)
+                except StartedOver:
+                    socket.reconnect()
             yield frame
 
     def _position(self, cursor: int | None, time: int) -> Position:

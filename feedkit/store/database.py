@@ -1,14 +1,14 @@
 """One database, SQLite or PostgreSQL, behind the few calls that the store needs.
 
-SQL is written once, with `?` for parameters. `{each_text}` and `{each_int}` in a statement
-stand for «every value of one list parameter, joined to the table that follows»: a list has any
-length, so the statement stays the same text and is prepared once.
+SQL is written once, with `?` for parameters; `Database.each` and `Database.matching` are what
+both databases say differently: look many keys up in one statement. The keys are one parameter,
+JSON, so the statement stays the same text and is prepared once.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -22,19 +22,6 @@ from feedkit.store.faults import DRIVER_ERRORS, explain
 # Any fixed numbers do: they name feedkit's advisory locks within a PostgreSQL database.
 _WRITERS, _MIGRATION = 0x66656564, 0x66656565
 LOCK_TIMEOUT = 5.0  # seconds that a writer waits for another one
-
-_EACH = {
-    "sqlite": {
-        "each_text": "json_each(?) AS k CROSS JOIN",
-        "each_int": "json_each(?) AS k CROSS JOIN",
-        "each_row": "k CROSS JOIN",
-    },
-    "postgresql": {
-        "each_text": "unnest(?::text[]) AS k(value) JOIN",
-        "each_int": "unnest(?::bigint[]) AS k(value) JOIN",
-        "each_row": "k JOIN",
-    },
-}
 
 
 class Database:
@@ -99,22 +86,49 @@ class Database:
                 found += self._fetch(f"{head} VALUES {values} {tail}", params, returns=bool(tail))
         return found
 
-    def matching(
-        self, columns: Sequence[str], rows: Sequence[Sequence[Any]], sql: str
+    def each(
+        self,
+        what: str,
+        table: str,
+        column: str,
+        values: Collection[Any],
+        tail: str = "",
+        params: Sequence[Any] = (),
     ) -> list[tuple[Any, ...]]:
-        """The rows of `sql` with `{each_row}` being the keys `k(columns)` in `rows`."""
-        found: list[tuple[Any, ...]] = []
-        step = 10_000 // len(columns)
-        for start in range(0, len(rows), step):
-            some = rows[start : start + step]
-            values = ",".join([f"({','.join('?' * len(columns))})"] * len(some))
-            keys = f"WITH k({', '.join(columns)}) AS (VALUES {values}) "
-            found += self.rows(keys + sql, [value for row in some for value in row])
-        return found
+        """`what` of the rows of `table` whose `column` is one of `values` (all text or all
+        integers). `tail` may add `AND` …, or a limit; `params` are for it."""
+        if not values:
+            return []
+        if self.sqlite:  # measured: half the time of IN (SELECT …)
+            source = f"json_each(?) AS k CROSS JOIN {table} ON {column} = k.value"
+        else:  # measured: a quarter of the time that psycopg takes to send an array
+            kind = "text" if isinstance(next(iter(values)), str) else "bigint"
+            keys = f"SELECT json_array_elements_text(?::json)::{kind}"
+            source = f"{table} WHERE {column} = ANY (ARRAY({keys}))"
+        return self.rows(f"SELECT {what} FROM {source} {tail}", (_json(values), *params))
 
-    def list_of(self, values: Iterable[Any]) -> Any:
-        """A list as the one parameter of `{each_text}` or `{each_int}`."""
-        return msgspec.json.encode(list(values)).decode() if self.sqlite else list(values)
+    def matching(
+        self, what: str, table: str, columns: Mapping[str, str], rows: Collection[tuple[Any, ...]]
+    ) -> list[tuple[Any, ...]]:
+        """`what` of one row of `table` for each of `rows`, where the `columns` (name → type) have
+        these values."""
+        if not rows:
+            return []
+        if self.sqlite:
+            same = " AND ".join(
+                f"{name} = json_extract(k.value, '$[{n}]')" for n, name in enumerate(columns)
+            )
+            sql = f"SELECT {what} FROM json_each(?) AS k CROSS JOIN {table} ON {same}"
+        else:  # LATERAL with a limit: by index, however few rows the planner takes the table for
+            same = " AND ".join(
+                f"{name} = (k.value->>{n})::{kind}"
+                for n, (name, kind) in enumerate(columns.items())
+            )
+            sql = (
+                "SELECT found.* FROM json_array_elements(?::json) AS k(value) CROSS JOIN LATERAL "
+                f"(SELECT {what} FROM {table} WHERE {same} LIMIT 1) AS found"
+            )
+        return self.rows(sql, (_json(rows),))
 
     @contextmanager
     def writing(self, source: str = "") -> Iterator[None]:
@@ -187,9 +201,11 @@ class Database:
             self.driver.close()
 
 
+def _json(values: Collection[Any]) -> str:
+    return msgspec.json.encode(list(values)).decode()
+
+
 @lru_cache(maxsize=512)
 def translate(dialect: str, sql: str) -> str:
-    """`sql` in a dialect's words."""
-    for name, words in _EACH[dialect].items():
-        sql = sql.replace("{" + name + "}", words)
+    """`sql` with the driver's sign for a parameter."""
     return sql if dialect == "sqlite" else sql.replace("?", "%s")

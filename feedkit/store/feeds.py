@@ -64,12 +64,7 @@ def redecide(
     that no feed wants any more is removed.
     """
     with db.writing():
-        ids = dict(
-            db.rows(
-                "SELECT f.name, f.id FROM {each_text} feeds AS f ON f.name = k.value",
-                (db.list_of(feeds),),
-            )
-        )
+        ids = dict(db.each("f.name, f.id", "feeds AS f", "f.name", feeds))
         rows = db.rows(
             "SELECT id, uri, rev, sort_at, seen_at, body FROM posts WHERE id > ? "
             "ORDER BY id LIMIT ?",
@@ -86,10 +81,7 @@ def _decide_again(
     db: Database, rows: list[tuple[Any, ...]], asked: set[int], ids: dict[str, int], decide: Decide
 ) -> None:
     there: dict[int, set[int]] = {row[0]: set() for row in rows}
-    for post_id, feed_id in db.rows(
-        "SELECT post_id, feed_id FROM {each_int} hits ON post_id = k.value",
-        (db.list_of(there),),
-    ):
+    for post_id, feed_id in db.each("post_id, feed_id", "hits", "post_id", there):
         there[post_id].add(feed_id)
     gone, come, lonely = [], [], {}
     clock = stream_clock(db)

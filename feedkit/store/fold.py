@@ -7,20 +7,12 @@ the same events give the same state wherever a batch is cut.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
 from msgspec import Struct, field
 
-from feedkit.event import AccountChanged, Disengaged, Engaged, Event, PostDeleted, PostWritten
+from feedkit.event import AccountChanged, Disengaged, Engaged, PostDeleted, PostWritten
 from feedkit.post import Post
 from feedkit.store.body import micros
-
-LIKE, REPOST, REPLY, QUOTE = range(4)
-KINDS = {"like": LIKE, "repost": REPOST, "reply": REPLY, "quote": QUOTE}
-NEEDS = {"likes": "like", "reposts": "repost", "replies": "reply", "quotes": "quote"}
-
-Batch = Sequence[tuple[Event, frozenset[str]]]
-Record = tuple[str, str, int]  # an engagement record: the actor's DID, the record key, the kind
+from feedkit.store.touched import Batch, Record, engages, own_records, record_of
 
 
 class Kept(Struct, eq=False):
@@ -64,17 +56,6 @@ class Applied(Struct):
     accounts: int = 0
 
 
-class Touched(Struct):
-    """What a batch is about."""
-
-    posts: set[str] = field(default_factory=set)  # written or deleted
-    subjects: set[str] = field(default_factory=set)  # engaged with
-    wanted: set[str] = field(default_factory=set)  # written, and some feed wants it
-    authors: set[str] = field(default_factory=set)  # of `wanted`
-    undone: set[Record] = field(default_factory=set)
-    deleted: set[str] = field(default_factory=set)  # accounts
-
-
 class State(Struct):
     """What the store holds of all that a batch touches; after `fold`, what it must hold."""
 
@@ -91,67 +72,6 @@ class State(Struct):
     buried: set[str] = field(default_factory=set)  # URIs whose tombstone changed
     changed: dict[str, str] = field(default_factory=dict)  # states of accounts
     applied: Applied = field(default_factory=Applied)
-
-
-def kinds_of(engagement: Iterable[str]) -> dict[str, int]:
-    """The kinds that feeds need, from the names of the counts that they read."""
-    return {NEEDS[need]: KINDS[NEEDS[need]] for need in engagement}
-
-
-def record_of(uri: str, kind: int) -> Record:
-    """The record at a URI, at://DID/COLLECTION/RKEY."""
-    repo, _, rkey = uri.rpartition("/")
-    return repo.split("/", 3)[2], rkey, kind
-
-
-def touched(batch: Batch, wanted: dict[str, int]) -> Touched:
-    """What must be loaded before `fold` can work on `batch`."""
-    about = Touched()
-    subject = about.subjects.add
-    for event, feeds in batch:
-        kind = type(event)
-        if kind is Engaged:
-            if event.kind in wanted:  # type: ignore[union-attr]
-                subject(event.subject)  # type: ignore[union-attr]
-        elif isinstance(event, PostWritten):
-            post = event.post
-            about.posts.add(post.uri)
-            if feeds:
-                about.wanted.add(post.uri)
-                about.authors.add(post.author)
-            if event.created:
-                if post.reply_parent and "reply" in wanted:
-                    subject(post.reply_parent)
-                if post.quote and "quote" in wanted:
-                    subject(post.quote)
-        elif isinstance(event, Disengaged):
-            if event.kind in wanted:
-                about.undone.add(record_of(event.uri, wanted[event.kind]))
-        elif isinstance(event, PostDeleted):
-            about.posts.add(event.uri)
-            about.undone |= _own_records(event.uri, wanted)
-        elif isinstance(event, AccountChanged) and event.state == "deleted":
-            about.deleted.add(event.did)
-    return about
-
-
-def engagements(
-    batch: Batch, wanted: dict[str, int], stored: Iterable[str]
-) -> dict[Record, tuple[str, bool]]:
-    """The engagement of `batch` with posts at the URIs `stored`: the subject of each record, and
-    whether it counts but once for its actor (replies and quotes count each)."""
-    found: dict[Record, tuple[str, bool]] = {}
-    stored = set(stored)
-    for event, _ in batch:
-        if type(event) is Engaged:
-            if event.subject in stored and event.kind in wanted:
-                rkey = event.uri.rpartition("/")[2]
-                found[event.actor, rkey, wanted[event.kind]] = event.subject, True
-        elif type(event) is PostWritten and event.created:
-            for record, subject in _engages(event.post, wanted):
-                if subject in stored:
-                    found[record] = subject, False
-    return found
 
 
 def fold(state: State, batch: Batch) -> None:
@@ -233,24 +153,10 @@ def _written(state: State, event: PostWritten, feeds: frozenset[str]) -> None:
             _remove(state, kept)
         _bury(state, post.uri, Tombstone(rev, event.time, deleted=False))
     if event.created:
-        for record, subject in _engages(post, state.wanted):
+        for record, subject in engages(post, state.wanted):
             parent = state.posts.get(subject)
             if parent is not None and _live(state, record) is None:
                 _count(state, record, parent, counted=True)
-
-
-def _engages(post: Post, wanted: dict[str, int]) -> list[tuple[Record, str]]:
-    """The engagement that a post is itself: as a reply, and as a quote."""
-    found = []
-    if post.reply_parent and "reply" in wanted:
-        found.append((record_of(post.uri, REPLY), post.reply_parent))
-    if post.quote and "quote" in wanted:
-        found.append((record_of(post.uri, QUOTE), post.quote))
-    return found
-
-
-def _own_records(uri: str, wanted: dict[str, int]) -> set[Record]:
-    return {record_of(uri, wanted[kind]) for kind in ("reply", "quote") if kind in wanted}
 
 
 def _store(state: State, event: PostWritten, feeds: frozenset[str], kept: Kept | None) -> None:
@@ -293,7 +199,7 @@ def _deleted(state: State, event: PostDeleted) -> None:
         _remove(state, kept)
     if kept is not None or grave is not None:
         _bury(state, event.uri, Tombstone(event.rev, event.time, deleted=True))
-    for record in _own_records(event.uri, state.wanted):
+    for record in own_records(event.uri, state.wanted):
         _undo(state, record)
 
 

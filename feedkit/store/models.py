@@ -71,7 +71,7 @@ class Engagement(Model):
 
     actor = TextField()
     rkey = TextField()
-    kind = SmallIntegerField()  # see `feedkit.store.fold.KINDS`
+    kind = SmallIntegerField()  # see `feedkit.store.touched.KINDS`
     post_id = BigIntegerField()
     counted = BooleanField(default=True)
 

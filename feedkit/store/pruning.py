@@ -78,16 +78,13 @@ def _old_hits(db: Database, feed_id: int, horizon: int, done: Pruned) -> bool:
         )
         if not hits:
             return False
-        shared = db.rows(
-            "SELECT DISTINCT post_id FROM {each_int} hits ON post_id = k.value WHERE feed_id <> ?",
-            (db.list_of(post_id for _, post_id in hits), feed_id),
-        )
-        lonely = list({post_id for _, post_id in hits} - {post_id for (post_id,) in shared})
+        old = {post_id for _, post_id in hits}
+        shared = db.each("DISTINCT post_id", "hits", "post_id", old, "AND feed_id <> ?", (feed_id,))
+        lonely = list(old - {post_id for (post_id,) in shared})
         # A popular post has more engagement than one transaction may remove. It goes first: while
         # the hit is there the next call finds the rest.
-        records = db.rows(
-            "SELECT actor, rkey, kind FROM {each_int} engagements ON post_id = k.value LIMIT ?",
-            (db.list_of(lonely), ENGAGEMENTS),
+        records = db.each(
+            "actor, rkey, kind", "engagements", "post_id", lonely, "LIMIT ?", (ENGAGEMENTS,)
         )
         db.many("DELETE FROM engagements WHERE actor = ? AND rkey = ? AND kind = ?", records)
         done.engagements += len(records)

@@ -61,13 +61,7 @@ def candidates(db: Database, feed: str, limit: int) -> list[tuple[int, Post]]:
 
 def posts(db: Database, ids: Collection[int]) -> dict[int, Row]:
     """Those of the posts `ids` that are there and visible."""
-    if not ids:
-        return {}
-    rows = db.rows(
-        "SELECT p.id, p.uri, p.sort_at FROM {each_int} posts AS p ON p.id = k.value "
-        "WHERE NOT p.hidden",
-        (db.list_of(ids),),
-    )
+    rows = db.each("p.id, p.uri, p.sort_at", "posts AS p", "p.id", ids, "AND NOT p.hidden")
     return {row[0]: Row(*row) for row in rows}
 
 

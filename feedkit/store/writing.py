@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any
 
-from feedkit.store import fold as rules
 from feedkit.store.body import encode
 from feedkit.store.database import Database
 from feedkit.store.errors import StoreError
-from feedkit.store.fold import Applied, Batch, Kept, Record, State, Tombstone
+from feedkit.store.fold import Applied, Engagement, Kept, State, Tombstone, fold
+from feedkit.store.touched import Batch, Record, Touched, engagements, kinds_of, touched
 
 _POST = "p.id, p.uri, p.author, p.rev, p.seen_at"
 
@@ -23,11 +22,11 @@ def apply(
     engagement: frozenset[str],
 ) -> Applied:
     """Fold `batch` into the store, and note that `source` has been read up to `cursor`."""
-    wanted = rules.kinds_of(engagement)
-    about = rules.touched(batch, wanted)
+    wanted = kinds_of(engagement)
+    about = touched(batch, wanted)
     with db.writing(source):
         state = load(db, batch, wanted, about)
-        rules.fold(state, batch)
+        fold(state, batch)
         _write(db, state)
         db.run(
             "INSERT INTO cursors (source, cursor, time) VALUES (?, ?, ?) ON CONFLICT (source) "
@@ -38,48 +37,38 @@ def apply(
     return state.applied
 
 
-def load(db: Database, batch: Batch, wanted: dict[str, int], about: rules.Touched) -> State:
+def load(db: Database, batch: Batch, wanted: dict[str, int], about: Touched) -> State:
     """What the store holds of all that `batch` touches."""
     state = State(wanted)
     by_id: dict[int, Kept] = {}
-    for where, values in (
-        ("posts AS p ON p.uri = k.value", about.posts | about.subjects),
-        ("posts AS p ON p.author = k.value", about.deleted),
+    for column, values in (
+        ("p.uri", about.posts | about.subjects),
+        ("p.author", about.deleted),
     ):
-        for row in _each(db, f"SELECT {_POST} FROM {{each_text}} {where}", values):
+        for row in db.each(_POST, "posts AS p", column, values):
             by_id[row[0]] = state.posts[row[1]] = Kept(*row)
-    for uri, *grave in _each(
-        db,
-        "SELECT uri, rev, at, deleted FROM {each_text} tombstones ON uri = k.value",
-        about.posts,
-    ):
-        state.tombstones[uri] = Tombstone(grave[0], grave[1], bool(grave[2]))
-    state.accounts = dict(
-        _each(db, "SELECT did, state FROM {each_text} accounts ON did = k.value", about.authors)
-    )
-    engaged = rules.engagements(batch, wanted, state.posts.keys() | about.wanted)
+    for uri, rev, at, gone in db.each("uri, rev, at, deleted", "tombstones", "uri", about.posts):
+        state.tombstones[uri] = Tombstone(rev, at, bool(gone))
+    state.accounts = dict(db.each("did, state", "accounts", "did", about.authors))
+    engaged = engagements(batch, wanted, state.posts.keys() | about.wanted)
     _load_records(db, state, about.undone | engaged.keys(), by_id)
     _load_fans(db, state, engaged, by_id)
     return state
-
-
-def _each(db: Database, sql: str, values: Collection[str]) -> list[tuple[Any, ...]]:
-    return db.rows(sql, (db.list_of(values),)) if values else []
 
 
 def _load_records(
     db: Database, state: State, records: Collection[Record], by_id: dict[int, Kept]
 ) -> None:
     for actor, rkey, kind, post_id, counted in db.matching(
-        ("actor", "rkey", "kind"),
-        list(records),
-        "SELECT e.actor, e.rkey, e.kind, e.post_id, e.counted FROM {each_row} engagements AS e "
-        "ON e.actor = k.actor AND e.rkey = k.rkey AND e.kind = k.kind",
+        "actor, rkey, kind, post_id, counted",
+        "engagements",
+        {"actor": "text", "rkey": "text", "kind": "smallint"},
+        records,
     ):
         post = by_id.get(post_id)
         if post is None:  # only its counts can change: nothing else in the batch is about it
             post = by_id[post_id] = Kept(post_id)
-        state.records[actor, rkey, kind] = rules.Engagement(post, bool(counted), stored=True)
+        state.records[actor, rkey, kind] = Engagement(post, bool(counted), stored=True)
 
 
 def _load_fans(
@@ -88,16 +77,16 @@ def _load_fans(
     engaged: dict[Record, tuple[str, bool]],
     by_id: dict[int, Kept],
 ) -> None:
-    pairs = {
+    fans = {
         (state.posts[subject].id, kind, actor)
         for (actor, _, kind), (subject, once) in engaged.items()
         if once and subject in state.posts
     }
     for post_id, kind, actor in db.matching(
-        ("post_id", "kind", "actor"),
-        list(pairs),
-        "SELECT e.post_id, e.kind, e.actor FROM {each_row} engagements AS e "
-        "ON e.post_id = k.post_id AND e.kind = k.kind AND e.actor = k.actor WHERE e.counted",
+        "post_id, kind, actor",
+        "engagements",
+        {"post_id": "bigint", "kind": "smallint", "actor": "text", "counted": "boolean"},
+        [(*fan, True) for fan in fans],
     ):
         by_id[post_id].fans.add((kind, actor))
 
@@ -166,13 +155,8 @@ def _insert_posts(db: Database, state: State, new: list[Kept]) -> None:
 
 def _write_hits(db: Database, written: list[Kept]) -> None:
     # Asked each time: a process with another configuration may have forgotten a feed meanwhile.
-    ids = dict(
-        _each(
-            db,
-            "SELECT f.name, f.id FROM {each_text} feeds AS f ON f.name = k.value",
-            {name for kept in written for name in kept.feeds},
-        )
-    )
+    names = {name for kept in written for name in kept.feeds}
+    ids = dict(db.each("f.name, f.id", "feeds AS f", "f.name", names))
     try:
         hits = [(ids[name], kept.sort_at, kept.id) for kept in written for name in kept.feeds]
     except KeyError as error:

@@ -17,3 +17,12 @@ class Owls(Feed):
     depth = 0
     select = 'per_author'
     publisher = 7
+
+
+class Gulls(Feed):
+    @property
+    def filter(self):
+        return Keywords(self.words)
+
+
+FEEDS = [Gulls()]
