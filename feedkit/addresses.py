@@ -14,7 +14,7 @@ from pydantic import AfterValidator
 _DID = re.compile(r"did:[a-z]+:[A-Za-z0-9._:%-]*[A-Za-z0-9._-]")
 _POST = re.compile(rf"at://({_DID.pattern})/(app\.bsky\.feed\.post)/([A-Za-z0-9._:~-]+)")
 _PAGE = re.compile(r"https?://bsky\.app/profile/([^/?#]+)(?:/post/([^/?#]+))?/?(?:[?#].*)?")
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def account(text: str) -> str:
@@ -65,7 +65,10 @@ def account_or_post(text: str) -> str:
 def site(text: str) -> str:
     """A host without `www.`, with the path if one was given, from a domain name or a URL."""
     pasted = text.strip()
-    parts = urlsplit(pasted if "://" in pasted else f"//{pasted}")
+    try:
+        parts = urlsplit(pasted if "://" in pasted else f"//{pasted}")
+    except ValueError:  # such as http://[
+        parts = urlsplit("")
     host = (parts.hostname or "").rstrip(".").removeprefix("*.").removeprefix("www.")
     if not is_domain(host):
         raise ValueError(f"{text!r} is no site; write its domain name, such as example.org")

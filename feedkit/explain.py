@@ -46,7 +46,7 @@ def _title(filter: Filter, short: bool) -> str:
     if short:
         return name
     given = ", ".join(
-        f"{_value(value)}" if first else f"{key}: {_value(value)}"
+        _value(value) if first else f"{_written(filter, key)}: {_value(value)}"
         for first, (key, value) in _numbered(filter)
     )
     return f"{name}: {given}" if given else name
@@ -56,6 +56,12 @@ def _numbered(filter: Parameters) -> Iterator[tuple[bool, tuple[str | None, obje
     names = list(type(filter).model_fields)
     for key, value in filter.__repr_args__():
         yield bool(names) and key == names[0], (key, value)
+
+
+def _written(filter: Parameters, key: str | None) -> str:
+    """A parameter's name as it is written in YAML."""
+    field = type(filter).model_fields.get(key or "")
+    return (field.alias if field else None) or key or ""
 
 
 def _value(value: object) -> str:

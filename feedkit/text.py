@@ -62,6 +62,7 @@ def normalise(text: str, case: bool = False) -> str:
     return " ".join(folded.split())
 
 
+@lru_cache(maxsize=8192)
 def in_word(char: str) -> bool:
     """Whether `char` (normalised; may be empty) continues a word of a script with word borders."""
     if not char or _BORDERLESS.match(char):
@@ -69,6 +70,7 @@ def in_word(char: str) -> bool:
     return in_tag(char)
 
 
+@lru_cache(maxsize=8192)
 def in_tag(char: str) -> bool:
     """Whether `char` (normalised; may be empty) continues a hashtag, in any script."""
     return bool(char) and (char.isalnum() or char == "_" or unicodedata.category(char)[0] == "M")
@@ -81,11 +83,32 @@ def stands_alone(text: str, start: int, end: int) -> bool:
     that has word borders: `猫` and `🐦` count anywhere, `art` does not count in `party`. A hashtag
     ends where a hashtag ends: `#猫` does not count in `#猫カフェ`.
     """
-    first, last = text[start : start + 1], text[end - 1 : end]
     before, after = text[start - 1 : start] if start else "", text[end : end + 1]
-    if first == "#":
-        return not in_tag(before) and not (in_tag(last) and in_tag(after))
-    return not (in_word(first) and in_word(before)) and not (in_word(last) and in_word(after))
+    if text[start : start + 1] == "#":
+        return not in_tag(before) and not (in_tag(after) and in_tag(text[end - 1 : end]))
+    if in_word(before) and in_word(text[start : start + 1]):
+        return False
+    return not (in_word(after) and in_word(text[end - 1 : end]))
+
+
+class _OnlyWords(dict[int, int]):
+    """For `str.translate`: every character that no word continues becomes a space."""
+
+    def __missing__(self, code: int) -> int:
+        shown = code if in_word(chr(code)) else 0x20
+        if len(self) < 20_000:  # of the 150,000 that there are; nobody shall fill our memory
+            self[code] = shown
+        return shown
+
+
+_ONLY_WORDS = _OnlyWords()
+
+
+@lru_cache(maxsize=1024)
+def words(text: str) -> frozenset[str]:
+    """The whole words of `text` (normalised) in scripts with word borders: what consists of
+    letters of these and `stands_alone`."""
+    return frozenset(text.translate(_ONLY_WORDS).split())
 
 
 def occurrences(text: str, piece: str) -> Iterator[tuple[int, int]]:
@@ -94,7 +117,7 @@ def occurrences(text: str, piece: str) -> Iterator[tuple[int, int]]:
     A flag is two letters of an alphabet of its own: in 🇦🇺🇸🇪 there is no 🇺🇸.
     """
     start = text.find(piece)
-    flag = _FLAG_LETTERS.match(piece[:1])
+    flag = "\U0001f1e6" <= piece[:1] <= "\U0001f1ff"
     while start >= 0:
         letters = _FLAG_LETTERS.search(text, 0, start) if flag else None
         if letters is None or len(letters.group()) % 2 == 0:

@@ -151,6 +151,13 @@ def test_a_byte_order_mark_is_left_out(tmp_path):
     assert load(tmp_path, text).feeds["birds"].filter == Reply()
 
 
+@pytest.mark.parametrize("loader", ["CBaseLoader", "BaseLoader"])
+def test_columns_are_counted_without_the_byte_order_mark(tmp_path, monkeypatch, loader):
+    monkeypatch.setattr("feedkit.yamlreader.Loader", getattr(yaml, loader))
+    (said,) = problems(tmp_path, "\ufeffstor: x.db\n" + HEAD + "feeds: {birds: {filter: reply}}\n")
+    assert said.startswith("config.yaml:1:1: stor: ")
+
+
 @pytest.mark.parametrize("newline", ["\r\n", "\n"])
 def test_line_ends_of_windows(tmp_path, newline):
     text = (HEAD + "feeds:\n  birds:\n    filter: replies\n").replace("\n", newline)
@@ -412,7 +419,7 @@ class Sample(Filter):
     """Every second post."""
 
     def match(self, post):
-        return sum(post.uri.encode()) % 2 == 0
+        return post.uri[-1] in "0246"
 
 
 class Liked(Filter):
@@ -445,6 +452,7 @@ def test_the_whole_firehose_is_refused(filter):
     [
         Everything(), Everything() & ~Reply(), Reply(), HasMedia("image"), Keywords("heron"),
         ~Reply() & HasMedia("image"), Sample(), Wrong(), ~Reply() & Keywords("the"),
+        Keywords([post.text.split()[0] for post in ORDINARY]),
     ],
     ids=repr,
 )  # fmt: skip

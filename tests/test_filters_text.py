@@ -140,6 +140,18 @@ def test_the_index_never_loses_a_keyword(word, text, parts, case):
         assert Matcher({"feed": filter}).match(made)
 
 
+@given(
+    st.frozensets(WORD, min_size=1, max_size=3),
+    TEXT,
+    st.booleans(),
+    st.frozensets(WORD, max_size=1),
+)
+def test_what_is_found_is_what_is_explained(words, text, parts, excepted):
+    filter = Keywords(words, parts=parts, except_=excepted)
+    made = post(text)
+    assert filter.match(made) is bool(filter.explain(made))
+
+
 @given(WORD, TEXT, TEXT, st.booleans())
 def test_a_keyword_between_spaces_is_always_found(word, before, after, case):
     # A combining mark at the edge of a word belongs to what stands before it.
@@ -215,3 +227,16 @@ def test_language_undeclared():
 def test_a_language_is_a_code(language):
     with pytest.raises(ValidationError, match="write its code"):
         Language(language)
+
+
+def test_in_and_except_are_written_with_and_without_underscore():
+    plain = Keywords("a", **{"in": "alt", "except": "ab"})
+    assert plain == Keywords("a", in_="alt", except_="ab") == Keywords("a", {"alt"}, except_=["ab"])
+    assert repr(plain) == (
+        "Keywords(words=frozenset({'a'}), in_=frozenset({'alt'}), except_=frozenset({'ab'}))"
+    )
+    assert list(Keywords.model_json_schema()["properties"]) == [
+        "words", "in", "parts", "case", "except",
+    ]  # fmt: skip
+    with pytest.raises(TypeError, match="twice"):
+        Keywords("a", "alt", **{"in": "text"})

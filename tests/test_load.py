@@ -83,7 +83,7 @@ def server(request, load):
         "firehose": "/xrpc/com.atproto.sync.subscribeRepos",
     }[Path(name).name]
     kind = "firehose" if name.endswith("firehose") else "jetstream"
-    quick = {"backoff": "0.01", "backoff_cap": "0.05"}
+    quick = {"backoff": "0.01s", "backoff_cap": "0.05s"}
     yield {kind: {"url": f"ws://127.0.0.1:{port}{path}", **quick}}
     process.kill()
     process.wait()

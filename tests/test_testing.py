@@ -6,6 +6,7 @@ import itertools
 import re
 import textwrap
 import time
+from functools import cached_property
 
 import pytest
 from pydantic import ValidationError
@@ -239,7 +240,18 @@ def test_a_broken_plugin_is_named_with_what_is_wrong(plugin, said):
     assert str(caught.value).startswith(getattr(plugin, "__name__", type(plugin).__name__))
 
 
-@pytest.mark.parametrize("plugin", [Described, Described(3), Not(Described()), Scored])
+class Precomputed(Filter):
+    """Keeps something that cannot be pickled."""
+
+    @cached_property
+    def _rule(self):
+        return lambda text: "heron" in text
+
+    def match(self, post):
+        return self._rule(post.text)
+
+
+@pytest.mark.parametrize("plugin", [Described, Described(3), Not(Described()), Scored, Precomputed])
 def test_a_good_plugin_of_a_users_own_passes(plugin):
     check_plugin(plugin)
 

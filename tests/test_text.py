@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedkit.testing import post
-from feedkit.text import normalise, occurrences, places, plain, stands_alone
+from feedkit.text import in_word, normalise, occurrences, places, plain, stands_alone, words
 
 
 @pytest.mark.parametrize(
@@ -95,3 +95,33 @@ def test_places():
         "T", "D", "https://x.org", "https://x.org",
     ]  # fmt: skip
     assert len(list(places(made, {"text", "alt", "link"}))) == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", set()),
+        ("the heron's nest", {"the", "heron", "s", "nest"}),
+        ("art_deco 3d", {"art_deco", "3d"}),
+        ("linuxを使う", {"linux"}),
+        ("猫カフェ", set()),
+        ("हिन्दी में", {"हिन्दी", "में"}),
+        ("שלום, עולם", {"שלום", "עולם"}),
+        ("🐦bird🐦", {"bird"}),
+    ],
+)
+def test_words(text, found):
+    assert words(text) == found
+
+
+@given(st.text(alphabet="ab_1 é\u0331猫ガ한#'🐦-\n", max_size=20))
+def test_words_are_what_stands_alone(text):
+    text = normalise(text)
+    pieces = {text[a:b] for a in range(len(text)) for b in range(a + 1, len(text) + 1)}
+    alone = {
+        piece
+        for piece in pieces
+        if all(map(in_word, piece))
+        and any(stands_alone(text, start, end) for start, end in occurrences(text, piece))
+    }
+    assert words(text) == alone

@@ -95,6 +95,7 @@ def serve(config: Path, host: str, port: int, workers: int) -> None:
         [
             sys.executable, "-m", "gunicorn", "feedkit.web.app:create_app()",
             "--bind", f"{host}:{port}", "--workers", str(workers), "--name", "feedkit",
+            "--no-control-socket",
         ],
     )  # fmt: skip
 

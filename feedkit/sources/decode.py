@@ -16,7 +16,6 @@ from feedkit.event import (
 )
 from feedkit.sources.records import POST, BadRecord, post_from_record
 from feedkit.sources.syntax import (
-    LAST_MICROSECOND,
     is_did,
     is_post_uri,
     is_record_uri,
@@ -54,11 +53,6 @@ def check_cursor(number: Any) -> int:
     if type(number) is not int or not 0 < number < 2**63:
         raise BadFrame("its sequence number is no number from 1 to 2^63")
     return number
-
-
-def in_time(us: int | None) -> int:
-    """`us` if it is a moment from 1970 to 9999, else 0: none."""
-    return us if us is not None and 0 < us <= LAST_MICROSECOND else 0
 
 
 def engaged(uri: str, did: str, collection: str, subject: Any) -> Event | None:

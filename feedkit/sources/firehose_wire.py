@@ -14,7 +14,6 @@ from feedkit.sources.decode import (
     check_cursor,
     deleted,
     engaged,
-    in_time,
     written,
 )
 from feedkit.sources.records import POST, BadRecord
@@ -49,7 +48,7 @@ def firehose_frame(raw: bytes, wanted: frozenset[str], since: int = 0) -> Frame:
         raise BadFrame(f"it is of the unknown type {str(kind)[:80]!r}")
     cursor = check_cursor(body.get("seq"))
     said = body.get("time")
-    time = in_time(parse_time(said)) if isinstance(said, str) else 0
+    time = parse_time(said) if isinstance(said, str) else 0
     if 0 < time < since:
         return Frame(cursor, time)
     if kind == "#commit":
@@ -74,7 +73,7 @@ def _commit(cursor: int, time: int, body: dict[str, Any], wanted: frozenset[str]
         raise BadFrame("it is a commit without repo, rev or ops")
     events: list[Event] = []
     skipped: list[tuple[str, str]] = []
-    blocks: dict[bytes, bytes] | None = None
+    blocks: dict[bytes, bytes] = {}
     for op in ops:
         path = op.get("path") if isinstance(op, dict) else None
         if not isinstance(path, str):
@@ -88,7 +87,7 @@ def _commit(cursor: int, time: int, body: dict[str, Any], wanted: frozenset[str]
             if action == "delete":
                 events.append(deleted(uri, collection, rev, time))
             elif action == "create" or action == "update":
-                if blocks is None:
+                if not blocks:
                     blocks = _blocks(body.get("blocks"))
                 cid = op.get("cid")
                 record = _record(blocks, cid)
@@ -142,26 +141,19 @@ def _blocks(car: Any) -> dict[bytes, bytes]:
     blocks: dict[bytes, bytes] = {}
     if not isinstance(car, bytes):
         return blocks
-    at, size, header = 0, len(car), True
-    while at < size:
-        length = car[at]
-        at += 1
-        if length > 127:
-            length &= 127
+    at, size = 0, len(car)
+    try:
+        while at < size:
+            length, at = car[at], at + 1
             shift = 7
-            while at < size:
-                byte = car[at]
-                at += 1
-                length |= (byte & 127) << shift
-                shift += 7
-                if byte < 128:
-                    break
-        end = at + length
-        if end > size:
-            break
-        if header:
-            header = False
-        else:
-            blocks[car[at : at + _CID]] = car[at + _CID : end]
-        at = end
+            while length >> shift:  # the last byte of a length has no eighth bit
+                length += (car[at] - 1) << shift
+                at, shift = at + 1, shift + 7
+            end = at + length
+            if end > size:
+                break
+            blocks[car[at : at + _CID]] = car[at + _CID : end]  # the first is the header
+            at = end
+    except IndexError:
+        pass
     return blocks

@@ -22,11 +22,10 @@ from feedkit.sources.decode import (
     check_cursor,
     deleted,
     engaged,
-    in_time,
     written,
 )
 from feedkit.sources.records import POST, BadRecord
-from feedkit.sources.syntax import microseconds
+from feedkit.sources.syntax import LAST_MICROSECOND, microseconds
 
 LARGEST_RECORD = 2 * 2**20  # bytes of JSON; atproto.com/guides/data-validation
 _V2 = "network.bsky.jetstream.subscribeEvents#"
@@ -110,7 +109,7 @@ def jetstream_frame(raw: bytes, wanted: frozenset[str]) -> Frame:
     cursor = payload.seq
     if not 0 < cursor < 2**63:
         check_cursor(cursor)
-    time = in_time(microseconds(payload.time)) if payload.time else 0
+    time = max(microseconds(payload.time), 0) if payload.time else 0
     if kind == _COMMIT:
         if payload.collection in wanted:
             return _commit(cursor, time, payload.did, payload)
@@ -127,7 +126,7 @@ def _v1(message: _Message, wanted: frozenset[str]) -> Frame:
     time = message.time_us
     if time is None:
         time = 0
-    elif not in_time(time):
+    elif not 0 < time <= LAST_MICROSECOND:
         raise BadFrame("its time_us is no moment from 1970 to 9999")
     if commit := message.commit:
         if commit.collection in wanted and message.kind == "commit":

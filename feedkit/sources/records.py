@@ -12,13 +12,15 @@ from typing import Any
 
 from libipld import encode_cid
 
-from feedkit.post import External, Image, Post, Video
+from feedkit.post import EPOCH, External, Image, Post, Video
 from feedkit.sources.links import domains_of, host_of, is_link
-from feedkit.sources.syntax import LAST_MICROSECOND, is_did, is_post_uri, moment, parse_time
+from feedkit.sources.syntax import is_did, is_post_uri, moment, parse_moment
 from feedkit.text import normalise
 
 POST = "app.bsky.feed.post"
-FACET = "app.bsky.richtext.facet"
+_POST_MAIN = f"{POST}#main"
+_FACET = "app.bsky.richtext.facet"
+_LINK, _TAG, _MENTION = f"{_FACET}#link", f"{_FACET}#tag", f"{_FACET}#mention"
 LONGEST_TEXT = 3000  # bytes, app.bsky.feed.post
 LONGEST_TAG = 640  # bytes, the same
 
@@ -35,7 +37,7 @@ def post_from_record(did: str, rkey: str, cid: str, record: Any, seen_us: int) -
     """
     if not isinstance(record, dict):
         raise BadRecord("there is no record")
-    if record.get("$type") not in (POST, f"{POST}#main"):
+    if record.get("$type") not in (POST, _POST_MAIN):
         raise BadRecord(f"its $type is not {POST}")
     text = record.get("text")
     if not isinstance(text, str):
@@ -45,10 +47,12 @@ def post_from_record(did: str, rkey: str, cid: str, record: Any, seen_us: int) -
     claimed = record.get("createdAt")
     if not isinstance(claimed, str):
         raise BadRecord("it does not say when it was created")
-    created_us = parse_time(claimed)
-    if created_us is None or created_us > LAST_MICROSECOND:
-        created_us = seen_us
-    created_us = max(created_us, 0)
+    seen = moment(seen_us)
+    created = parse_moment(claimed)
+    if created is None:
+        created = seen
+    elif created < EPOCH:
+        created = EPOCH
 
     more: dict[str, Any] = {}
     links: list[str] = []
@@ -56,11 +60,11 @@ def post_from_record(did: str, rkey: str, cid: str, record: Any, seen_us: int) -
     mentions: set[str] = set()
     for feature in _features(_list(record.get("facets")), text):
         kind = feature.get("$type")
-        if kind == f"{FACET}#link":
+        if kind == _LINK:
             links.append(_text(feature.get("uri")))
-        elif kind == f"{FACET}#tag":
+        elif kind == _TAG:
             tags |= _tags([feature.get("tag")])
-        elif kind == f"{FACET}#mention":
+        elif kind == _MENTION:
             mentions.add(_text(feature.get("did")))
     if mentions:
         more["mentions"] = frozenset(filter(is_did, mentions))
@@ -86,9 +90,9 @@ def post_from_record(did: str, rkey: str, cid: str, record: Any, seen_us: int) -
         cid=_text(cid),
         text=_text(text),
         langs=tuple(filter(None, map(_text, _list(record.get("langs"))))),
-        created_at=moment(created_us),
-        seen_at=moment(seen_us),
-        sort_at=moment(min(created_us, seen_us)),
+        created_at=created,
+        seen_at=seen,
+        sort_at=min(created, seen),
         **more,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from feedkit.post import EPOCH
 
@@ -23,16 +23,22 @@ _TID_DIGITS = {char: value for value, char in enumerate("234567abcdefghijklmnopq
 LAST_MICROSECOND = (datetime.max - datetime(1970, 1, 1)) // timedelta(microseconds=1)
 
 
-def parse_time(text: str) -> int | None:
-    """`text` as microseconds since 1970 (negative before), or None where it is no date and time
-    with a time zone. What `datetime.fromisoformat` reads is read; leap seconds are not."""
+def parse_moment(text: str) -> datetime | None:
+    """`text` as a datetime in UTC, or None where it is no date and time with a time zone. What
+    `datetime.fromisoformat` reads is read; leap seconds are not."""
     try:
         moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            return None
-        return microseconds(moment)
+        if moment.tzinfo is UTC:
+            return moment
+        return None if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def parse_time(text: str) -> int:
+    """`text` as microseconds since 1970; 0 where it is no moment, or one before that."""
+    moment = parse_moment(text)
+    return max(microseconds(moment), 0) if moment else 0
 
 
 def microseconds(moment: datetime) -> int:

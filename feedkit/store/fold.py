@@ -138,7 +138,8 @@ def _written(state: State, event: PostWritten, feeds: frozenset[str]) -> None:
     kept, grave = state.posts.get(post.uri), state.tombstones.get(post.uri)
     # A post that left all feeds may come back as it is: its feeds may have changed since.
     if (kept is not None and rev <= kept.rev) or (
-        grave is not None and (rev < grave.rev or (grave.deleted and rev == grave.rev))
+        grave is not None
+        and (rev < grave.rev or (grave.deleted and rev == grave.rev and event.time <= grave.at))
     ):
         state.applied.stale += 1
         return
@@ -192,7 +193,11 @@ def _bury(state: State, uri: str, grave: Tombstone | None) -> None:
 
 def _deleted(state: State, event: PostDeleted) -> None:
     kept, grave = state.posts.get(event.uri), state.tombstones.get(event.uri)
-    if event.rev <= max(kept.rev if kept else "", grave.rev if grave else ""):
+    # No commit writes and deletes one record, so equal revs mean a broken server, and the later
+    # event counts.
+    if (grave is not None and event.rev <= grave.rev) or (
+        kept is not None and (event.rev, event.time) <= (kept.rev, kept.seen)
+    ):
         state.applied.stale += 1
         return
     if kept is not None:

@@ -29,6 +29,7 @@ def create_app(service: Service | None = None, store: Store | None = None) -> Fl
     app = Flask(__name__)
     app.config["SERVICE"] = service
     app.config["STORE"] = store or open_store(service.store)
+    app.config["DIDS"] = {}  # of publishers, by handle
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_blueprint(xrpc.blueprint)
     app.register_blueprint(pages.blueprint)

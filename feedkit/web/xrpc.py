@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 blueprint = Blueprint("xrpc", __name__)
 
 MAX_CURSOR = 512  # characters; ours stay under 100
+DESCRIBE = "/xrpc/app.bsky.feed.describeFeedGenerator"
+SKELETON = "/xrpc/app.bsky.feed.getFeedSkeleton"
+_METHODS = (DESCRIBE, SKELETON)
 GENERATOR = "app.bsky.feed.generator"
 
 
@@ -41,7 +44,7 @@ def did_document() -> dict[str, Any]:
     }
 
 
-@blueprint.get("/xrpc/app.bsky.feed.describeFeedGenerator")
+@blueprint.get(DESCRIBE)
 def describe_feed_generator() -> dict[str, Any]:
     service = _service()
     return {
@@ -52,7 +55,7 @@ def describe_feed_generator() -> dict[str, Any]:
     }
 
 
-@blueprint.get("/xrpc/app.bsky.feed.getFeedSkeleton")
+@blueprint.get(SKELETON)
 def get_feed_skeleton() -> dict[str, Any]:
     service, store = _service(), _store()
     feed = _feed(service, _one("feed"))
@@ -90,6 +93,8 @@ def health() -> tuple[dict[str, Any], int]:
 
 @blueprint.route("/xrpc/<nsid>", methods=["GET", "POST"])
 def unknown_method(nsid: str) -> None:
+    if f"/xrpc/{nsid}" in _METHODS:
+        raise XrpcError("InvalidRequest", f"{nsid} takes GET, not {request.method}", 405)
     raise XrpcError("MethodNotImplemented", f"this service does not implement {nsid}", 501)
 
 
@@ -103,12 +108,13 @@ def publisher_did(publisher: str) -> str | None:
     """The DID of a publisher, if the store knows it (`feedkit.identity` asks the network)."""
     if publisher.startswith("did:"):
         return publisher
-    did = _dids.get(publisher)
-    if did is None:
-        known = _store().identity(publisher)
-        if known is not None:
-            did = _dids[publisher] = known[0]
-    return did
+    known: dict[str, str] = current_app.config["DIDS"]
+    if publisher not in known:
+        found = _store().identity(publisher)
+        if found is None:
+            return None
+        known[publisher] = found[0]
+    return known[publisher]
 
 
 def _skeleton_item(item: Item) -> dict[str, Any]:
@@ -163,8 +169,6 @@ def _feed(service: Service, uri: str) -> FeedConfig:
 def _publishes(publisher: str, authority: str) -> bool:
     return authority in (publisher, publisher_did(publisher))
 
-
-_dids: dict[str, str] = {}
 def _mark_asked(store: Store, feed: FeedConfig, now: datetime) -> None:
     """Note that someone reads the feed, so that it is ranked again."""
     try:

@@ -1,0 +1,247 @@
+"""What the app and people get over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from feedkit import Everything, Gravity, Newest, Pin
+from feedkit.event import PostWritten
+from feedkit.post import Image, Post
+from feedkit.settings import FeedConfig, Service
+from feedkit.skeleton import take_snapshot
+from feedkit.store import open_store
+from feedkit.web.app import create_app
+
+PUBLISHER = "did:plc:ewvi7nxzyoun6zhxrhs64oiz"
+SKELETON = "/xrpc/app.bsky.feed.getFeedSkeleton"
+NOW = datetime.now(UTC)
+SHARED = Path(os.environ.get("FEEDKIT_SHARED") or Path(__file__).resolve().parents[2] / "shared")
+
+
+def feed(name, **settings):
+    settings = {"filter": Everything(), "rank": Newest(), "display_name": name.title(), **settings}
+    return FeedConfig(name=name, **settings)
+
+
+SERVICE = Service(
+    hostname="feeds.example.com",
+    publisher=PUBLISHER,
+    did="did:web:feeds.example.com",
+    feeds={
+        "new": feed("new", description="All <b>posts</b>."),
+        "best": feed("best", rank=Gravity()),
+        "pinned": feed("pinned", select=(Pin("at://did:plc:x/app.bsky.feed.post/pin"),)),
+        "secret": feed("secret", served=False),
+        "empty": feed("empty"),
+        "theirs": feed("theirs", publisher="bob.example.com"),
+    },
+)
+FULL = ("new", "best", "pinned", "secret", "theirs")
+
+
+def uri(name, publisher=PUBLISHER):
+    return f"at://{publisher}/app.bsky.feed.generator/{name}"
+
+
+def fill(store, count=120):
+    store.sync_feeds(dict.fromkeys(SERVICE.feeds, ""))
+    batch = []
+    for n in range(count):
+        at = NOW - timedelta(seconds=n)
+        post = Post(
+            uri=f"at://did:plc:author{n % 7}/app.bsky.feed.post/{n}", author=f"did:plc:author{n % 7}",
+            text=f"post {n} <script>alert(1)</script>", langs=("en",), images=(Image("x"),),
+            created_at=at, seen_at=at, sort_at=at,
+        )  # fmt: skip
+        batch.append((PostWritten(post, f"3{n:012}", True, int(at.timestamp() * 1e6)), frozenset(FULL)))
+    store.apply(batch, "test", 1, int(NOW.timestamp() * 1e6), frozenset())
+    take_snapshot(store, SERVICE.feeds["best"])
+
+
+@pytest.fixture
+def client(store):
+    fill(store)
+    return create_app(SERVICE, store).test_client()
+
+
+def get(client, query, status=200):
+    answer = client.get(f"{SKELETON}?{query}" if query else SKELETON)
+    assert answer.status_code == status, answer.text
+    assert answer.content_type == "application/json"
+    assert "null" not in answer.text
+    return answer.get_json()
+
+
+@pytest.mark.parametrize("name", ["new", "best", "pinned"])
+def test_pages_lead_through_the_whole_feed(client, name):
+    found, cursor = [], ""
+    while cursor is not None:
+        body = get(client, f"feed={uri(name)}&limit=50&cursor={cursor}")
+        assert body.keys() <= {"feed", "cursor"}
+        assert len(body["feed"]) <= 50
+        found += [item["post"] for item in body["feed"]]
+        cursor = body.get("cursor")
+    expected = 121 if name == "pinned" else 120
+    assert len(found) == len(set(found)) == expected
+
+
+def test_a_page_holds_fifty_posts_unless_asked_otherwise(client):
+    assert len(get(client, f"feed={uri('new')}")["feed"]) == 50
+    assert len(get(client, f"feed={uri('new')}&limit=1")["feed"]) == 1
+    assert len(get(client, f"feed={uri('new')}&limit=100")["feed"]) == 100
+
+
+def test_an_empty_feed_is_an_empty_list_without_a_cursor(client):
+    assert get(client, f"feed={uri('empty')}") == {"feed": []}
+
+
+def test_a_pin_says_so(client):
+    first = get(client, f"feed={uri('pinned')}&limit=2")["feed"][0]
+    reason = {"$type": "app.bsky.feed.defs#skeletonReasonPin"}
+    assert first == {"post": "at://did:plc:x/app.bsky.feed.post/pin", "reason": reason}
+
+
+@pytest.mark.parametrize(
+    ("query", "error", "says"),
+    [
+        ("", "InvalidRequest", "feed is missing"),
+        ("feed=", "InvalidRequest", "at:// URI"),
+        ("feed=new", "InvalidRequest", "at:// URI"),
+        (f"feed=https{uri('new')}", "InvalidRequest", "at:// URI"),
+        (f"feed={uri('new')}/more", "InvalidRequest", "at:// URI"),
+        (f"feed={uri('nothing')}", "UnknownFeed", "no feed"),
+        (f"feed={uri('secret')}", "UnknownFeed", "no feed"),
+        (f"feed={uri('new', 'did:plc:somebodyelse')}", "UnknownFeed", "no feed"),
+        (f"feed=at://{PUBLISHER}/app.bsky.feed.post/new", "UnknownFeed", "no feed"),
+        (f"feed={uri('theirs')}", "UnknownFeed", "no feed"),
+        (f"feed={uri('new')}&limit=0", "InvalidRequest", "from 1 to 100"),
+        (f"feed={uri('new')}&limit=101", "InvalidRequest", "from 1 to 100"),
+        (f"feed={uri('new')}&limit=abc", "InvalidRequest", "from 1 to 100"),
+        (f"feed={uri('new')}&limit=", "InvalidRequest", "from 1 to 100"),
+        (f"feed={uri('new')}&limit=1e1", "InvalidRequest", "from 1 to 100"),
+        (f"feed={uri('new')}&limit=٣", "InvalidRequest", "from 1 to 100"),
+        (f"feed={uri('new')}&limit=5&limit=6", "InvalidRequest", "2 times"),
+        (f"feed={uri('new')}&cursor=garbage", "InvalidRequest", "leave it out"),
+        (f"feed={uri('new')}&cursor=%00", "InvalidRequest", "leave it out"),
+        (f"feed={uri('new')}&cursor=%ff", "InvalidRequest", "leave it out"),
+        (f"feed={uri('new')}&cursor={'9' * 6000}", "InvalidRequest", "too long"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_answered_is_refused_with_a_reason(client, query, error, says):
+    body = get(client, query, 400)
+    assert body.keys() == {"error", "message"}
+    assert body["error"] == error
+    assert says in body["message"]
+
+
+def test_an_empty_cursor_is_the_first_page(client):
+    assert get(client, f"feed={uri('new')}&cursor=") == get(client, f"feed={uri('new')}")
+
+
+def test_describe_lists_the_served_feeds(client):
+    body = client.get("/xrpc/app.bsky.feed.describeFeedGenerator").get_json()
+    assert body["did"] == "did:web:feeds.example.com"
+    feeds = [uri(name) for name in ("new", "best", "pinned", "empty")]
+    assert body["feeds"] == [{"uri": each} for each in [*feeds, uri("theirs", "bob.example.com")]]
+
+
+def test_a_publisher_by_handle_is_known_by_its_did_too(client, store):
+    assert get(client, f"feed={uri('theirs', 'bob.example.com')}")["feed"]
+    get(client, f"feed={uri('theirs', 'did:plc:bob')}", 400)
+    store.save_identity("bob.example.com", "did:plc:bob", 1)
+    assert get(client, f"feed={uri('theirs', 'did:plc:bob')}")["feed"]
+    body = client.get("/xrpc/app.bsky.feed.describeFeedGenerator").get_json()
+    assert body["feeds"][-1] == {"uri": uri("theirs", "did:plc:bob")}
+
+
+def test_the_did_document_leads_to_this_service(client):
+    body = client.get("/.well-known/did.json").get_json()
+    assert body["id"] == "did:web:feeds.example.com"
+    assert body["service"] == [
+        {"id": "#bsky_fg", "type": "BskyFeedGenerator", "serviceEndpoint": "https://feeds.example.com"}
+    ]
+
+
+def test_a_service_with_a_did_of_its_own_serves_no_document(store):
+    store.sync_feeds({})
+    app = create_app(replace(SERVICE, did="did:plc:ewvi7nxzyoun6zhxrhs64oiz"), store)
+    answer = app.test_client().get("/.well-known/did.json")
+    assert (answer.status_code, answer.get_json()["error"]) == (404, "NotFound")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "error"),
+    [
+        ("get", "/xrpc/app.bsky.feed.getTimeline", 501, "MethodNotImplemented"),
+        ("post", "/xrpc/app.bsky.feed.sendInteractions", 501, "MethodNotImplemented"),
+        ("get", "/nothing", 404, "NotFound"),
+        ("post", SKELETON, 405, "InvalidRequest"),
+        ("get", "/static/../app.py", 404, "NotFound"),
+    ],
+)
+def test_other_paths_are_refused_as_json(client, method, path, status, error):
+    answer = getattr(client, method)(path)
+    assert (answer.status_code, answer.get_json()["error"]) == (status, error)
+
+
+def test_health_says_how_far_the_stream_was_read(client):
+    body = client.get("/health").get_json()
+    assert body["status"] == "ok"
+    assert 0 <= body["streamLagSeconds"] < 120
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", body["streamTime"])
+
+
+def test_a_store_that_is_gone_is_503_with_a_reason(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path}/nowhere/feedkit.db")
+    client = create_app(SERVICE, store).test_client()
+    assert client.get("/health").status_code == 503
+    answer = client.get(f"{SKELETON}?feed={uri('new')}")
+    assert answer.status_code == 503
+    assert answer.get_json()["error"] == "Unavailable"
+    assert answer.headers["Retry-After"]
+    assert str(tmp_path) not in answer.text
+
+
+def test_a_bug_is_500_without_a_traceback(store, monkeypatch):
+    store.sync_feeds(dict.fromkeys(SERVICE.feeds, ""))
+    monkeypatch.setattr("feedkit.web.xrpc.page", lambda *_: 1 / 0)
+    client = create_app(SERVICE, store).test_client()
+    answer = client.get(f"{SKELETON}?feed={uri('new')}")
+    assert (answer.status_code, answer.get_json()["error"]) == (500, "InternalServerError")
+    assert "Zero" not in answer.text
+
+
+def test_the_page_lists_each_feed_with_its_newest_posts(client):
+    page = client.get("/")
+    assert page.status_code == 200
+    text = page.text
+    for name in ("New", "Best", "Pinned", "Empty"):
+        assert f"<h2>{name}</h2>" in text
+    assert "<h2>Secret</h2>" not in text
+    assert "post 0 &lt;script&gt;" in text
+    assert "<script>" not in text
+    assert "All &lt;b&gt;posts" in text
+    assert "Nothing here yet" in text
+    assert "https://bsky.app/profile/did:plc:author0/post/0" in text
+    with client.get("/static/page.css") as style:
+        assert style.status_code == 200
+
+
+@pytest.mark.skipif(not (SHARED / "protocol").exists(), reason=f"no lexicons at {SHARED}/protocol")
+def test_answers_have_the_lexicons_keys(client):
+    for path, query in (
+        ("getFeedSkeleton", f"feed={uri('pinned')}"),
+        ("describeFeedGenerator", ""),
+    ):
+        lexicon = next((SHARED / "protocol" / "lexicons").rglob(f"{path}.json"))
+        main = json.loads(lexicon.read_text())["defs"]["main"]
+        schema = main["output"]["schema"]
+        body = client.get(f"/xrpc/app.bsky.feed.{path}?{query}").get_json()
+        assert set(schema["required"]) <= body.keys() <= schema["properties"].keys()
