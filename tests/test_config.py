@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from feedkit import All, Any, Everything, HasMedia, Keywords, Newest, Not, PerAuthor, Regex, Reply
 from feedkit.config import load_config
-from feedkit.keys import FeedKeys, Firehose, Jetstream
-from feedkit.names import is_did, is_handle, is_record_key
-from feedkit.ordinary import ORDINARY, refusal
+from feedkit.config.keys import FeedKeys, Firehose, Jetstream
+from feedkit.config.names import is_did, is_handle, is_record_key
+from feedkit.config.ordinary import ORDINARY, refusal
+from feedkit.config.problems import ConfigError
 from feedkit.plugin import Field, Filter
 from feedkit.post import Post
-from feedkit.problems import ConfigError
 from feedkit.settings import Examples, FeedConfig, Network, Stream
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -153,7 +153,7 @@ def test_a_byte_order_mark_is_left_out(tmp_path):
 
 @pytest.mark.parametrize("loader", ["CBaseLoader", "BaseLoader"])
 def test_columns_are_counted_without_the_byte_order_mark(tmp_path, monkeypatch, loader):
-    monkeypatch.setattr("feedkit.yamlreader.Loader", getattr(yaml, loader))
+    monkeypatch.setattr("feedkit.config.yamlreader.Loader", getattr(yaml, loader))
     (said,) = problems(tmp_path, "\ufeffstor: x.db\n" + HEAD + "feeds: {birds: {filter: reply}}\n")
     assert said.startswith("config.yaml:1:1: stor: ")
 
@@ -541,7 +541,7 @@ def only_config_errors(folder, source):
 @pytest.mark.parametrize("loader", ["CBaseLoader", "BaseLoader"])
 @pytest.mark.parametrize("start", range(0, 300, 100))
 def test_no_mutation_of_the_example_gives_a_traceback(tmp_path, monkeypatch, start, loader):
-    monkeypatch.setattr("feedkit.yamlreader.Loader", getattr(yaml, loader))
+    monkeypatch.setattr("feedkit.config.yamlreader.Loader", getattr(yaml, loader))
     for seed in range(start, start + 100):
         only_config_errors(tmp_path, mutated(seed).encode("utf-8", "surrogatepass"))
 

@@ -9,9 +9,9 @@ import pytest
 
 from feedkit import All, Feed, Filter, Keywords, Reply
 from feedkit.config import load_config
-from feedkit.discover import BUILT_IN, built_in, discover
+from feedkit.config.discover import BUILT_IN, built_in, discover
+from feedkit.config.problems import ConfigError, Problems
 from feedkit.plugin import KINDS
-from feedkit.problems import ConfigError, Problems
 
 HEAD = "service: {hostname: feeds.example.com, publisher: alice.example.com}\n"
 LOUD = '''

@@ -10,10 +10,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "feedkit"
 
 LAYERS = {
-    0: ["text", "post", "event", "duration", "demo", "yamlsyntax"],
+    0: ["text", "post", "event", "duration", "times", "addresses", "chance", "demo"],
     1: ["parameters", "plugin"],
     2: ["filters", "rankers", "selectors"],
-    3: ["settings", "validation", "yamltree", "build", "discover", "config", "reference", "matcher"],
+    3: ["settings", "config", "reference", "matcher"],
     4: ["sources", "store"],
     5: ["identity", "ingest", "skeleton", "jobs", "explain"],
     6: ["testing", "web"],

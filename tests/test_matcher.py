@@ -9,8 +9,24 @@ import time
 import pytest
 
 from feedkit import (
-    All, Any, Author, Everything, Field, Filter, HasMedia, Hashtags, Keywords, Labelled, Language,
-    LinksTo, Not, Post, Quote, Regex, Reply, SameAs,
+    All,
+    Any,
+    Author,
+    Everything,
+    Field,
+    Filter,
+    Hashtags,
+    HasMedia,
+    Keywords,
+    Labelled,
+    Language,
+    LinksTo,
+    Not,
+    Post,
+    Quote,
+    Regex,
+    Reply,
+    SameAs,
 )  # fmt: skip
 from feedkit.matcher import Matcher, worth_saying
 from feedkit.post import External, Image, Video

@@ -10,15 +10,15 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from feedkit.annotations import keys_of
 from feedkit.config import load_config
-from feedkit.discover import built_in, discover
-from feedkit.keys import STREAMS, FeedKeys, FileKeys, NetworkKeys, ServiceKeys
+from feedkit.config.annotations import keys_of
+from feedkit.config.discover import built_in, discover
+from feedkit.config.keys import STREAMS, FeedKeys, FileKeys, NetworkKeys, ServiceKeys
+from feedkit.config.problems import ConfigError
 from feedkit.plugin import KINDS
-from feedkit.problems import ConfigError
 from feedkit.reference import HEADINGS, PAGES, describe, listing
-from feedkit.schema import json_schema
-from feedkit.wording import prose, yaml_blocks
+from feedkit.reference.schema import json_schema
+from feedkit.reference.wording import prose, yaml_blocks
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"

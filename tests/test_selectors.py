@@ -325,6 +325,12 @@ def test_distinct_is_exact(sets, alike):
     assert distinct(sets, alike) == kept
 
 
+def test_distinct_counts_right_in_floats():
+    letters = frozenset("abcdefghijklmnopqrst")
+    assert 0.55 * len(letters) > 11
+    assert distinct([letters, frozenset(sorted(letters)[:11])], 0.55) == [0]
+
+
 @pytest.mark.parametrize(
     ("selector", "counts", "shown"),
     [
@@ -382,6 +388,15 @@ def test_diversify_keeps_its_promise(ranked, weight, lookahead):
     shown = Diversify(weight, lookahead).select(posts, request())
     bounded(posts, shown, lookahead)
     assert len(shown) == len(posts)
+
+
+def test_diversify_lets_nobody_wait_for_longer_than_promised():
+    # The second post is like every one of the others, which are not like each other.
+    links = [f"https://{number}.example" for number in range(20)]
+    posts = [post(author=f"did:{number}", links=link) for number, link in enumerate(links)]
+    posts.insert(1, post(author="did:all", links=links))
+    shown = Diversify(0, lookahead=3).select(posts, request())
+    assert places(posts, shown)[:6] == [0, 2, 3, 4, 1, 5]
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=40), st.floats(0, 1), st.integers(2, 9))

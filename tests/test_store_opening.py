@@ -99,9 +99,10 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("These are my notes. " * 100)
-    store = open_store(f"sqlite:///{tmp_path}/notes.txt")
-    with pytest.raises(StoreError, match="the file is not an SQLite database; check the path"):
+    says = "the file is not an SQLite database; check the path"
+    with open_store(f"sqlite:///{tmp_path}/notes.txt") as store, pytest.raises(StoreError) as error:
         store.migrate()
+    assert says in str(error.value)
 
 
 @pytest.fixture

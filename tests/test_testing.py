@@ -24,16 +24,16 @@ from feedkit import (
     SameAs,
     Selector,
 )
-from feedkit.build import Builder
-from feedkit.discover import built_in
+from feedkit.config.build import Builder
+from feedkit.config.discover import built_in
+from feedkit.config.problems import Problems
+from feedkit.config.yamlreader import parse
 from feedkit.filters import FILTERS
 from feedkit.plugin import Pinned
-from feedkit.problems import Problems
 from feedkit.rankers import RANKERS
 from feedkit.selectors import SELECTORS
 from feedkit.testing import ALICE, BOB, NOW, ContractBroken, check_plugin, corpus, post, request
 from feedkit.testing import viewer as a_viewer
-from feedkit.yamlreader import parse
 
 _turns = itertools.count()
 

@@ -74,7 +74,7 @@ def test(config: Path, feeds: tuple[str, ...]) -> None:
 @click.argument("name", required=False)
 def plugins(config: Path, name: str | None) -> None:
     """List all filters, rankers and selectors, or describe the one called NAME."""
-    from feedkit.discover import discover
+    from feedkit.config.discover import discover
     from feedkit.reference import describe, listing
 
     registry = discover(config.parent / "feeds")

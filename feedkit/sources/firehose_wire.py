@@ -146,7 +146,7 @@ def _blocks(car: Any) -> dict[bytes, bytes]:
         while at < size:
             length, at = car[at], at + 1
             shift = 7
-            while length >> shift:  # the last byte of a length has no eighth bit
+            while length >> shift and shift < 63:  # LEB128: the last byte has no eighth bit
                 length += (car[at] - 1) << shift
                 at, shift = at + 1, shift + 7
             end = at + length

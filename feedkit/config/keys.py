@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from feedkit.names import (
+from feedkit.config.names import (
     Account,
     Description,
     Did,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from feedkit.problems import Place
+from feedkit.config.problems import Place
 
 
 @dataclass(frozen=True, eq=False)

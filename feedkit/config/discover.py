@@ -19,13 +19,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from feedkit.config.problems import ConfigError, Place, Problems
+from feedkit.config.validation import plain
 from feedkit.filters import FILTERS
 from feedkit.parameters import PluginDefinitionError
 from feedkit.plugin import KINDS, All, Any, Feed, Not, Plugin
-from feedkit.problems import ConfigError, Place, Problems
 from feedkit.rankers import RANKERS
 from feedkit.selectors import SELECTORS
-from feedkit.validation import plain
 
 GROUP = "feedkit.plugins"
 BUILT_IN: tuple[type[Plugin], ...] = (All, Any, Not, *FILTERS, *RANKERS, *SELECTORS)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from feedkit.problems import shorten
+from feedkit.config.problems import shorten
 
 _VARIABLE = re.compile(r"\$?\$\{([^{}]*)\}?")
 _NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)

@@ -12,10 +12,10 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from feedkit.config.problems import in_words
 from feedkit.duration import duration_text
 from feedkit.parameters import Parameters
 from feedkit.plugin import Plugin
-from feedkit.problems import in_words
 
 _NAMES: dict[Any, str] = {
     str: "text", int: "whole number", float: "number", bool: "yes or no", timedelta: "duration",

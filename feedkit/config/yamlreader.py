@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
-from feedkit.problems import Place, Problems
-from feedkit.variables import substitute
-from feedkit.yamlsyntax import syntax_problem, text_of
-from feedkit.yamltree import Broken, MappingNode, Node, Scalar, Sequence
+from feedkit.config.problems import Place, Problems
+from feedkit.config.variables import substitute
+from feedkit.config.yamlsyntax import syntax_problem, text_of
+from feedkit.config.yamltree import Broken, MappingNode, Node, Scalar, Sequence
 
 try:
     from yaml import CBaseLoader as Loader

@@ -6,7 +6,7 @@ import codecs
 
 import yaml
 
-from feedkit.problems import Place, Problems
+from feedkit.config.problems import Place, Problems
 
 _WRONG_ENCODINGS = {
     codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32",

@@ -12,12 +12,12 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from feedkit.annotations import Registry, keys_of
+from feedkit.config.annotations import Registry, keys_of
+from feedkit.config.keys import STREAMS, FeedKeys, FileKeys, NetworkKeys, ServiceKeys
 from feedkit.duration import PATTERN
-from feedkit.keys import STREAMS, FeedKeys, FileKeys, NetworkKeys, ServiceKeys
 from feedkit.parameters import Parameters
 from feedkit.plugin import KINDS
-from feedkit.wording import default_text, summary
+from feedkit.reference.wording import default_text, summary
 
 Schema = dict[str, Any]
 VARIABLE = {"type": "string", "pattern": r"\$\{"}

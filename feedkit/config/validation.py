@@ -8,11 +8,11 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from feedkit.config.problems import Place, Problems, did_you_mean, in_words, shorten
+from feedkit.config.yamltree import MappingNode, Node, Ready, Scalar, Sequence
 from feedkit.duration import HINT
 from feedkit.parameters import Parameters
 from feedkit.plugin import KINDS
-from feedkit.problems import Place, Problems, did_you_mean, in_words, shorten
-from feedkit.yamltree import MappingNode, Node, Ready, Scalar, Sequence
 
 Context = Mapping[str, Any]
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from feedkit.build import Builder
-from feedkit.discover import Found, discover
-from feedkit.keys import (
+from feedkit.config.build import Builder
+from feedkit.config.discover import Found, discover
+from feedkit.config.keys import (
     STREAMS,
     FeedKeys,
     FileKeys,
@@ -17,14 +17,14 @@ from feedkit.keys import (
     Jetstream,
     NetworkKeys,
 )
-from feedkit.links import Links
-from feedkit.names import did_web, graphemes
-from feedkit.ordinary import refusal
+from feedkit.config.links import Links
+from feedkit.config.names import did_web, graphemes
+from feedkit.config.ordinary import refusal
+from feedkit.config.problems import ConfigError, Place, Problems
+from feedkit.config.written import Written, all_feeds, read
+from feedkit.config.yamltree import Broken, MappingNode, Node, Scalar
 from feedkit.plugin import Filter
-from feedkit.problems import ConfigError, Place, Problems
 from feedkit.settings import Examples, FeedConfig, Network, Service, Stream
-from feedkit.written import Written, all_feeds, read
-from feedkit.yamltree import Broken, MappingNode, Node, Scalar
 
 _BY_HAND = ("stream", "filters", "defaults", "feeds")  # the keys that need more than a type
 _IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # how PNG and JPEG files begin

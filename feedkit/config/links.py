@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import chain
 
+from feedkit.config.problems import Place, Problems, did_you_mean, shorten
 from feedkit.filters.boolean import SameAs
 from feedkit.parameters import Parameters
 from feedkit.plugin import Filter
-from feedkit.problems import Place, Problems, did_you_mean, shorten
 
 Reference = tuple[SameAs, Place, str]
 

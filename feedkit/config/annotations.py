@@ -12,9 +12,9 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from feedkit.config.yamltree import MappingNode, Node, Scalar, Sequence
 from feedkit.parameters import Parameters
 from feedkit.plugin import Plugin
-from feedkit.yamltree import MappingNode, Node, Scalar, Sequence
 
 Registry = Mapping[str, Mapping[str, type[Parameters]]]  # kind → name in YAML → class
 _COLLECTIONS = (tuple, frozenset, set, list)

@@ -7,14 +7,14 @@ import inspect
 import json
 from pathlib import Path
 
-from feedkit.annotations import keys_of
-from feedkit.discover import Found, built_in
-from feedkit.guide import CONFIG_END, CONFIG_START, PLUGINS_START
-from feedkit.keys import STREAMS, FeedKeys, FileKeys, NetworkKeys, ServiceKeys
+from feedkit.config.annotations import keys_of
+from feedkit.config.discover import Found, built_in
+from feedkit.config.keys import STREAMS, FeedKeys, FileKeys, NetworkKeys, ServiceKeys
+from feedkit.config.problems import ConfigError, Place, Problem, did_you_mean, shorten
 from feedkit.parameters import Parameters
-from feedkit.problems import ConfigError, Place, Problem, did_you_mean, shorten
-from feedkit.schema import json_schema
-from feedkit.wording import default_text, limits_text, prose, summary, type_text
+from feedkit.reference.guide import CONFIG_END, CONFIG_START, PLUGINS_START
+from feedkit.reference.schema import json_schema
+from feedkit.reference.wording import default_text, limits_text, prose, summary, type_text
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 HEADINGS = {"filter": "Filters", "ranker": "Rankers", "selector": "Selectors"}
@@ -149,7 +149,3 @@ def main() -> None:
     DOCS.mkdir(exist_ok=True)
     for name, page in PAGES.items():
         (DOCS / name).write_text(page(), "utf-8")
-
-
-if __name__ == "__main__":
-    main()

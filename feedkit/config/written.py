@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from feedkit.discover import FoundFeed
-from feedkit.keys import FeedKeys
-from feedkit.names import is_record_key
+from feedkit.config.discover import FoundFeed
+from feedkit.config.keys import FeedKeys
+from feedkit.config.names import is_record_key
+from feedkit.config.problems import Place, Problems, did_you_mean, nearest, shorten
+from feedkit.config.yamlreader import parse
+from feedkit.config.yamltree import Broken, MappingNode, Node, from_python
 from feedkit.parameters import snake_case
 from feedkit.plugin import Feed
-from feedkit.problems import Place, Problems, did_you_mean, nearest, shorten
-from feedkit.yamlreader import parse
-from feedkit.yamltree import Broken, MappingNode, Node, from_python
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from feedkit.annotations import Registry, Shape, keys_of
+from feedkit.config.annotations import Registry, Shape, keys_of
+from feedkit.config.problems import Place, Problems, did_you_mean, in_words, nearest, shorten
+from feedkit.config.validation import report
+from feedkit.config.yamltree import Broken, MappingNode, Node, Ready, Scalar, Sequence
 from feedkit.duration import parse_duration
 from feedkit.parameters import Parameters
 from feedkit.plugin import KINDS, Filter, Plugin
-from feedkit.problems import Place, Problems, did_you_mean, in_words, nearest, shorten
-from feedkit.validation import report
-from feedkit.yamltree import Broken, MappingNode, Node, Ready, Scalar, Sequence
 
 KEY_OF = {"filter": "filter", "ranker": "rank", "selector": "select"}  # where a kind is written
 P = TypeVar("P", bound=Parameters)

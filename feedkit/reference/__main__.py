@@ -1,0 +1,3 @@
+from feedkit.reference import main
+
+main()
