@@ -22,7 +22,8 @@ _INVISIBLE = re.compile(
 )
 
 # What phones type for the apostrophe and the hyphen of a keyboard.
-_TYPED = str.maketrans({"\u2018": "'", "\u2019": "'", "\u02bc": "'", "\u2010": "-", "\u2011": "-"})
+_APOSTROPHES = re.compile("[\u2018\u2019\u02bc]")
+_HYPHENS = re.compile("[\u2010\u2011]")
 
 # Scripts that are written without spaces, or glue particles to a word (Hangul): in these a word
 # border cannot be seen, so a keyword is looked for anywhere.
@@ -37,13 +38,18 @@ _BORDERLESS = re.compile(
 _FLAG_LETTERS = re.compile("[\U0001f1e6-\U0001f1ff]+$")
 
 
+def _typed(text: str) -> str:
+    # str.translate takes 14 µs for a post, a search that finds nothing less than one
+    return _HYPHENS.sub("-", _APOSTROPHES.sub("'", text))
+
+
 @lru_cache(maxsize=8192)
 def plain(text: str) -> str:
     """`text` in NFKC without invisible characters, with the keyboard's apostrophe and hyphen.
     Case and line breaks are kept. This is what regular expressions see."""
     if text.isascii():
         return text
-    return unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).translate(_TYPED)
+    return _typed(unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)))
 
 
 @lru_cache(maxsize=8192)
@@ -58,7 +64,7 @@ def normalise(text: str, case: bool = False) -> str:
     else:
         folded = plain(text)
         if not case:
-            folded = unicodedata.normalize("NFKC", folded.casefold()).translate(_TYPED)
+            folded = _typed(unicodedata.normalize("NFKC", folded.casefold()))
     return " ".join(folded.split())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -45,6 +46,10 @@ def ingest(config: Path) -> None:
 
     source = open_source(service.stream, service.engagement, on_gap)
     work = Ingest(service, store)
+    # What is loaded by now stays; what comes is mostly gone with its batch, so looking for
+    # garbage after every 700 objects costs a tenth of ingest and finds none.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
     log.info("reading %s for %d feeds", source.name, len(service.feeds))
     try:
         work.run(source, stop)

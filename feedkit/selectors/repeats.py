@@ -117,7 +117,7 @@ def distinct(sets: Sequence[frozenset[str]], alike: float) -> list[int]:
     holders: dict[str, list[int]] = defaultdict(list)
     kept = []
     for number, elements in enumerate(sets):
-        # In floats 0.55 · 20 is 11.000000000000002, whose ceiling would be one too many.
+        # In floats 0.56 · 25 is 14.000000000000002, whose ceiling would be one too many.
         prefix = len(elements) - math.ceil(alike * len(elements) - 1e-9) + 1
         rarest = sorted(elements, key=lambda element: (common[element], element))[:prefix]
         others = {other for element in rarest for other in holders[element]}

@@ -28,7 +28,7 @@ def create_app(service: Service | None = None, store: Store | None = None) -> Fl
         service = load_config(Path(os.environ.get("FEEDKIT_CONFIG", "config.yaml")))
     app = Flask(__name__)
     app.config["SERVICE"] = service
-    app.config["STORE"] = store or open_store(service.store)
+    app.config["STORE"] = store or open_store(service.store, timeout=2.0)
     app.config["DIDS"] = {}  # of publishers, by handle
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_blueprint(xrpc.blueprint)
