@@ -38,7 +38,9 @@ def service(folder: Path, url: str):
 
     feeds = {}
     for number, topic in enumerate(TOPICS[:FEEDS]):
-        words = {"keywords": [topic, f"#{topic}", *(f"{topic} {w}" for w in ("club", "news", "day"))]}
+        words = {
+            "keywords": [topic, f"#{topic}", *(f"{topic} {w}" for w in ("club", "news", "day"))]
+        }
         parts = [words, {"not": "reply"}]
         if number % 4 == 1:
             parts.append({"language": ["en", "de", "ja"]})
@@ -50,7 +52,10 @@ def service(folder: Path, url: str):
             "rank": "gravity" if number % 2 else "newest",
         }
     config = {
-        "service": {"hostname": "feeds.example.com", "publisher": "did:plc:ewvi7nxzyoun6zhxrhs64oiz"},
+        "service": {
+            "hostname": "feeds.example.com",
+            "publisher": "did:plc:ewvi7nxzyoun6zhxrhs64oiz",
+        },
         "store": f"sqlite:///{folder}/feedkit.db",
         "stream": {"jetstream": {"url": url, "compress": "false"}},
         "feeds": feeds,
@@ -81,7 +86,7 @@ def receive(folder: Path, url: str, events: int) -> None:
 
 def ingest(folder: Path, url: str, events: int) -> None:
     """Take `events` messages through the whole pipeline into an SQLite store."""
-    from feedkit.ingest import Ingest
+    from feedkit.ingest import Ingest, tune_garbage_collection
     from feedkit.sources import open_source
     from feedkit.store import open_store
 
@@ -90,6 +95,7 @@ def ingest(folder: Path, url: str, events: int) -> None:
     store.migrate()
     source = open_source(config.stream, config.engagement, store.add_gap)
     work = Ingest(config, store)
+    tune_garbage_collection()
     stop = threading.Event()
     began = None
 
@@ -119,7 +125,9 @@ def report(began, events, counts) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--data", type=Path)
@@ -138,7 +146,9 @@ def main() -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
-    server = subprocess.Popen([sys.executable, HERE / "wire.py", data, str(port)], stdout=subprocess.PIPE)
+    server = subprocess.Popen(
+        [sys.executable, HERE / "wire.py", data, str(port)], stdout=subprocess.PIPE
+    )
     server.stdout.readline()
     took = {"receive": [], "ingest": []}
     try:
@@ -161,10 +171,16 @@ def main() -> None:
         i["wall"] / r["wall"] for i, r in zip(took["ingest"], took["receive"], strict=True)
     )
     last = took["ingest"][-1]
-    print(f"{args.events:,} Jetstream events, {FEEDS} feeds, SQLite; medians of {args.rounds} rounds in turn")
-    print(f"  {last['posts']:,} posts matched, {last['hits']:,} hits stored, {last['batches']:,} transactions")
+    print(
+        f"{args.events:,} Jetstream events, {FEEDS} feeds, SQLite; medians of {args.rounds} rounds in turn"
+    )
+    print(
+        f"  {last['posts']:,} posts matched, {last['hits']:,} hits stored, {last['batches']:,} transactions"
+    )
     for what in took:
-        print(f"  {what:8} {each[what]:6.2f} µs/event wall, {cpu[what]:6.2f} µs cpu  {1e6 / each[what]:9,.0f} events/s")
+        print(
+            f"  {what:8} {each[what]:6.2f} µs/event wall, {cpu[what]:6.2f} µs cpu  {1e6 / each[what]:9,.0f} events/s"
+        )
     print(f"  ingest / receive: {ratio:.2f} (limit 2)")
 
 

@@ -17,8 +17,8 @@ import struct
 import sys
 from pathlib import Path
 
-from feedkit.demo import _cid, _did, _iso, _key, _tid
 from feedkit.demo import events as sample
+from feedkit.demo import iso, make_cid, make_did, make_rkey, tid
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 START = 1_767_225_600_000_000
@@ -41,29 +41,59 @@ def write(folder: Path, n: int) -> Path:
         for number in range(n):
             time = START + number * STEP
             kind = rnd.choices(list(MIX), MIX.values())[0]
-            payload = {"seq": number + 1, "did": _did("actor", rnd.randrange(50_000)), "time": _iso(time)}
-            commit = {"rev": _tid(time), "operation": "create", "rkey": _key(str(number)), "cid": _cid(str(number))}
+            payload = {
+                "seq": number + 1,
+                "did": make_did("actor", rnd.randrange(50_000)),
+                "time": iso(time),
+            }
+            commit = {
+                "rev": tid(time),
+                "operation": "create",
+                "rkey": make_rkey(str(number)),
+                "cid": make_cid(str(number)),
+            }
             if kind in ("account", "identity"):
                 active = {"active": True} if kind == "account" else {}
-                payload |= {kind: {"did": payload["did"], "seq": number, "time": _iso(time), **active}}
+                payload |= {
+                    kind: {"did": payload["did"], "seq": number, "time": iso(time), **active}
+                }
             elif kind == "post":
-                record = {"$type": "app.bsky.feed.post", **rnd.choice(posts), "createdAt": _iso(time)}
+                record = {
+                    "$type": "app.bsky.feed.post",
+                    **rnd.choice(posts),
+                    "createdAt": iso(time),
+                }
                 payload |= commit | {"collection": "app.bsky.feed.post", "record": record}
                 uri = f"at://{payload['did']}/app.bsky.feed.post/{commit['rkey']}"
                 known.append({"uri": uri, "cid": commit["cid"]})
             elif kind == "unlike" and likes:
                 did, rkey = likes.pop(rnd.randrange(len(likes)))
                 del commit["cid"]
-                payload |= commit | {"did": did, "operation": "delete", "rkey": rkey, "collection": "app.bsky.feed.like"}
+                payload |= commit | {
+                    "did": did,
+                    "operation": "delete",
+                    "rkey": rkey,
+                    "collection": "app.bsky.feed.like",
+                }
             elif kind == "follow":
-                record = {"subject": _did("actor", rnd.randrange(50_000)), "createdAt": _iso(time)}
+                record = {
+                    "subject": make_did("actor", rnd.randrange(50_000)),
+                    "createdAt": iso(time),
+                }
                 payload |= commit | {"collection": "app.bsky.graph.follow", "record": record}
             else:  # more than half of the network's likes are for posts from before
                 kind = "like" if kind == "unlike" else kind
-                subject = {"uri": f"at://{_did('old', rnd.randrange(9999))}/app.bsky.feed.post/{_key(str(rnd.random()))}", "cid": _cid("old")}
+                subject = {
+                    "uri": f"at://{make_did('old', rnd.randrange(9999))}/app.bsky.feed.post/{make_rkey(str(rnd.random()))}",
+                    "cid": make_cid("old"),
+                }
                 if known and rnd.random() < 0.4:
                     subject = known[min(int(rnd.paretovariate(1.1)), len(known)) - 1]
-                record = {"$type": f"app.bsky.feed.{kind}", "subject": subject, "createdAt": _iso(time)}
+                record = {
+                    "$type": f"app.bsky.feed.{kind}",
+                    "subject": subject,
+                    "createdAt": iso(time),
+                }
                 payload |= commit | {"collection": f"app.bsky.feed.{kind}", "record": record}
                 if kind == "like":
                     likes.append((payload["did"], commit["rkey"]))
@@ -95,7 +125,7 @@ def serve(file: Path, port: int) -> None:
                 head = b""
                 while b"\r\n\r\n" not in head:
                     head += client.recv(4096)
-                lines = dict(l.split(b": ", 1) for l in head.split(b"\r\n")[1:] if b": " in l)
+                lines = dict(h.split(b": ", 1) for h in head.split(b"\r\n")[1:] if b": " in h)
                 key = next(v for k, v in lines.items() if k.lower() == b"sec-websocket-key")
                 accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
                 client.sendall(

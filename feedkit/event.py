@@ -1,4 +1,7 @@
-"""What happens on the network, as far as feeds care. Sources make these; the store folds them."""
+"""What happens on the network, as far as feeds care. Sources make these; the store folds them.
+
+`gc=False`: an event cannot hold itself, so the garbage collector need not look at it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ Engagement = Literal["like", "repost", "reply", "quote"]
 ACCOUNT_STATES = ("active", "deactivated", "suspended", "takendown", "deleted")
 
 
-class PostWritten(Struct, frozen=True):
+class PostWritten(Struct, frozen=True, gc=False):
     """A post was created, or its record was replaced (`created` is False)."""
 
     post: Post
@@ -23,7 +26,7 @@ class PostWritten(Struct, frozen=True):
     time: int  # microseconds since 1970, the event's own time
 
 
-class PostDeleted(Struct, frozen=True):
+class PostDeleted(Struct, frozen=True, gc=False):
     """A post's record was removed by its author."""
 
     uri: str
@@ -31,7 +34,7 @@ class PostDeleted(Struct, frozen=True):
     time: int
 
 
-class Engaged(Struct, frozen=True):
+class Engaged(Struct, frozen=True, gc=False):
     """A like or repost record `uri` by `actor` (DID) of the post `subject` (at:// URI).
 
     Replies and quotes are posts themselves: they are read off `PostWritten`.
@@ -43,14 +46,14 @@ class Engaged(Struct, frozen=True):
     subject: str
 
 
-class Disengaged(Struct, frozen=True):
+class Disengaged(Struct, frozen=True, gc=False):
     """A like or repost record was removed; the event does not say of which post."""
 
     uri: str
     kind: Engagement
 
 
-class AccountChanged(Struct, frozen=True):
+class AccountChanged(Struct, frozen=True, gc=False):
     """An account's state as the network hosts it. A state that we do not know hides like
     `suspended`."""
 
@@ -61,7 +64,7 @@ class AccountChanged(Struct, frozen=True):
 Event = PostWritten | PostDeleted | Engaged | Disengaged | AccountChanged
 
 
-class Frame(Struct, frozen=True):
+class Frame(Struct, frozen=True, gc=False):
     """All events of one message of a stream. A commit with several records is one frame.
 
     `cursor`: where the stream goes on after this frame (a sequence number, or for Jetstream v1

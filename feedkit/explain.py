@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
 from feedkit.parameters import Parameters
 from feedkit.plugin import Filter
 from feedkit.post import Post
+from feedkit.reference.wording import value_text
 
 MARKS = {True: "✓", False: "✗", None: "?"}
+NO_NAMES: Mapping[str, Filter] = {}
+_SHOWN = 5  # of a list of values
+_LONGEST = 80  # characters of a value
 
 
 class Verdict(Struct, frozen=True):
@@ -30,43 +34,69 @@ class Verdict(Struct, frozen=True):
             yield from part.lines(depth + 1)
 
 
-def explain(filter: Filter, post: Post) -> Verdict:
-    """The verdict of `filter` and of all filters in it, by the function that ingest uses."""
-    parts = tuple(explain(child, post) for child in filter.children() if isinstance(child, Filter))
+def explain(filter: Filter, post: Post, names: Mapping[str, Filter] = NO_NAMES) -> Verdict:
+    """The verdict of `filter` and of all filters in it, by the function that ingest uses.
+    `names`: the parts that have a name of their own (`Service.filters`); they show under it."""
+    return _explain(filter, post, {id(part): name for name, part in names.items()})
+
+
+def _explain(filter: Filter, post: Post, names: Mapping[int, str]) -> Verdict:
+    inner = [child for child in filter.children() if isinstance(child, Filter)]
+    parts = tuple(_explain(child, post, names) for child in inner)
+    title = _title(filter)
+    if id(filter) in names:
+        title = f"{names[id(filter)]} ({title})"
     try:
         verdict = filter.decide(post)
+    except Exception as error:  # ingest takes it for a no, too
+        return Verdict(title, False, f"failed: {_said(error)}", parts)
+    try:
         because = filter.explain(post) if verdict else ""
-    except Exception as error:
-        verdict, because = False, f"failed: {type(error).__name__}: {error}"
-    return Verdict(_title(filter, bool(parts)), verdict, because, parts)
+    except Exception as error:  # what it said of the post holds
+        because = f"explain() failed: {_said(error)}"
+    return Verdict(title, verdict, because, parts)
 
 
-def _title(filter: Filter, short: bool) -> str:
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _title(filter: Filter) -> str:
+    """`keywords: [a, b], in: alt`: what is given, but for the filters, which are shown below."""
+    fields = type(filter).model_fields
+    given = [
+        _shown(value) if not number else f"{fields[key].alias or key}: {_shown(value)}"
+        for number, key, value in _given(filter)
+        if not _holds_filters(value)
+    ]
     name = filter.yaml_name()
-    if short:
-        return name
-    given = ", ".join(
-        _value(value) if first else f"{_written(filter, key)}: {_value(value)}"
-        for first, (key, value) in _numbered(filter)
-    )
-    return f"{name}: {given}" if given else name
+    return f"{name}: {', '.join(given)}" if given else name
 
 
-def _numbered(filter: Parameters) -> Iterator[tuple[bool, tuple[str | None, object]]]:
-    names = list(type(filter).model_fields)
+def _given(filter: Filter) -> Iterator[tuple[int, str, object]]:
+    """The parameters that are not left at their defaults, each with its place."""
+    places = {key: number for number, key in enumerate(type(filter).model_fields)}
     for key, value in filter.__repr_args__():
-        yield bool(names) and key == names[0], (key, value)
+        if key is not None:
+            yield places[key], key, value
 
 
-def _written(filter: Parameters, key: str | None) -> str:
-    """A parameter's name as it is written in YAML."""
-    field = type(filter).model_fields.get(key or "")
-    return (field.alias if field else None) or key or ""
+def _holds_filters(value: object) -> bool:
+    if isinstance(value, Mapping):
+        value = tuple(value.values())
+    several = value if isinstance(value, (tuple, frozenset)) else (value,)
+    return any(isinstance(one, Parameters) for one in several)
 
 
-def _value(value: object) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, (tuple, frozenset)):
-        items = sorted(map(str, value)) if isinstance(value, frozenset) else list(map(str, value))
-        shown = ", ".join(items[:5]) + (f", … ({len(items)})" if len(items) > 5 else "")
-        return f"[{shown}]"
-    return str(value)
+        several: Iterable[object] = value if isinstance(value, tuple) else sorted(value, key=str)
+        texts = [_cut(value_text(one)) for one in several]
+        more = [f"… ({len(texts)})"] if len(texts) > _SHOWN else []
+        return f"[{', '.join(texts[:_SHOWN] + more)}]"
+    return _cut(value_text(value))
+
+
+def _cut(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -1,14 +1,18 @@
-"""Handles to DIDs, and what people paste to at:// URIs, by asking the network."""
+"""Handles to DIDs, what people paste to at:// URIs, and these to posts, by asking the network."""
 
 from __future__ import annotations
 
 import logging
 import re
 import time
+from typing import Any
 
 import httpx
 
+from feedkit.post import Post
 from feedkit.settings import Network, Service
+from feedkit.sources.records import BadRecord, post_from_record
+from feedkit.sources.syntax import is_did, is_post_uri, parse_time
 from feedkit.store import Store
 
 log = logging.getLogger(__name__)
@@ -23,32 +27,23 @@ _COLLECTIONS = {
 _APP_LINK = re.compile(
     r"https?://(?:[a-z]+\.)?bsky\.app/profile/([^/?#]+)(?:/(post|feed|lists)/([^/?#]+))?/?(?:[?#].*)?"
 )
+_HANDLE = re.compile(r"([a-z0-9-]+\.)+[a-z0-9-]+")
 
 
 class Unresolved(Exception):
-    """The network does not know a name, or could not be asked. The message says which."""
+    """The network does not know a name or a post, or could not be asked. The message says which."""
 
 
 def resolve_handle(handle: str, network: Network) -> str:
     """The DID of `handle`. Raises `Unresolved`."""
-    try:
-        answer = httpx.get(
-            f"{network.appview}/xrpc/com.atproto.identity.resolveHandle",
-            params={"handle": handle},
-            timeout=TIMEOUT,
-        )
-        body = answer.json()
-    except (httpx.HTTPError, ValueError) as error:
-        raise Unresolved(
-            f"{network.appview} could not be asked who {handle} is: {error or type(error).__name__}"
-        ) from error
-    did = body.get("did") if isinstance(body, dict) else None
-    if answer.status_code != 200 or not isinstance(did, str) or not did.startswith("did:"):
-        message = body.get("message") if isinstance(body, dict) else None
-        raise Unresolved(
-            f"{network.appview} does not know the handle {handle}"
-            + (f" ({message})" if message else "")
-        )
+    status, body = _ask(
+        network, "com.atproto.identity.resolveHandle", {"handle": handle}, f"who {handle} is"
+    )
+    did = body.get("did")
+    if status == 400:
+        raise Unresolved(f"{network.appview} does not know the handle {handle}{_told(body)}")
+    if status != 200 or not isinstance(did, str) or not is_did(did):
+        raise Unresolved(_failed(network, f"who {handle} is", status, body))
     return did
 
 
@@ -62,21 +57,48 @@ def resolve(text: str, network: Network) -> str:
         authority, kind, rkey = link.groups()
     elif text.startswith("at://"):
         authority, _, path = text.removeprefix("at://").partition("/")
-        kind, rkey = path, ""
+        kind, rkey = path.rstrip("/"), ""
     else:
         authority, kind, rkey = text.removeprefix("@"), None, None
-    if authority.startswith("did:"):
+    if is_did(authority):
         did = authority
-    elif re.fullmatch(r"([a-z0-9-]+\.)+[a-z0-9-]+", authority.lower()):
+    elif _HANDLE.fullmatch(authority.lower()):
         did = resolve_handle(authority.lower(), network)
     else:
         raise Unresolved(
-            f"{text!r} is not a handle, a DID, an at:// URI or a bsky.app link to a profile, "
+            f"{_quoted(text)} is not a handle, a DID, an at:// URI or a bsky.app link to a profile, "
             "post, feed or list"
         )
     if not kind:
         return did
     return f"at://{did}/{_COLLECTIONS[kind]}/{rkey}" if link else f"at://{did}/{kind}"
+
+
+def fetch_post(uri: str, network: Network) -> Post:
+    """The post at `uri` (at:// with a DID), as the AppView has it today, read by what reads the
+    stream; it has no counts. Raises `Unresolved`."""
+    what = f"for {uri}"
+    if not is_post_uri(uri):
+        raise Unresolved(
+            f"{_quoted(uri)} is no post; write at://DID/app.bsky.feed.post/RECORD-KEY, or the "
+            "post's bsky.app link"
+        )
+    status, body = _ask(network, "app.bsky.feed.getPosts", {"uris": uri}, what)
+    posts = body.get("posts")
+    if status != 200 or not isinstance(posts, list):
+        raise Unresolved(_failed(network, what, status, body))
+    view = next((one for one in posts if isinstance(one, dict) and one.get("uri") == uri), None)
+    if view is None:
+        raise Unresolved(
+            f"{network.appview} has no post {uri}: it was deleted, or its account is not active, "
+            "or the address is wrong"
+        )
+    seen = parse_time(str(view.get("indexedAt")))
+    _, _, did, _, rkey = uri.split("/")
+    try:
+        return post_from_record(did, rkey, str(view.get("cid")), view.get("record"), seen)
+    except BadRecord as error:
+        raise Unresolved(f"{uri} is no post that feedkit reads: {error}") from error
 
 
 def learn_publishers(service: Service, store: Store) -> list[str]:
@@ -87,10 +109,52 @@ def learn_publishers(service: Service, store: Store) -> list[str]:
     for handle in sorted(h for h in handles if not h.startswith("did:")):
         now = time.time_ns() // 1000
         known = store.identity(handle)
-        if known is not None and known[1] > now - FRESH:
+        if known is not None and 0 <= now - known[1] < FRESH:
             continue
         try:
             store.save_identity(handle, resolve_handle(handle, service.network), now)
         except Unresolved as error:
-            problems.append(f"{error}; until it is known, the app cannot find this publisher's feeds")
+            problems.append(
+                f"publisher {handle}: {error}; until it is known, the app cannot find this "
+                "publisher's feeds"
+            )
     return problems
+
+
+def _ask(
+    network: Network, method: str, params: dict[str, str], what: str
+) -> tuple[int, dict[str, Any]]:
+    """Status and body of what the AppView says; the body is {} where it is no JSON object."""
+    try:
+        answer = httpx.get(f"{network.appview}/xrpc/{method}", params=params, timeout=TIMEOUT)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise Unresolved(
+            f"{network.appview} cannot be asked {what} ({_reason(error)}); check the connection, "
+            "or name another AppView under network: appview"
+        ) from error
+    try:
+        body = answer.json()
+    except ValueError:
+        body = None
+    return answer.status_code, body if isinstance(body, dict) else {}
+
+
+def _reason(error: Exception) -> str:
+    """`[Errno -2] Name or service not known` without its number; timeouts often say nothing."""
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
+
+
+def _failed(network: Network, what: str, status: int, body: dict[str, Any]) -> str:
+    return (
+        f"{network.appview} was asked {what}, and answered with status {status}{_told(body)}; "
+        "try again later, or check network: appview"
+    )
+
+
+def _told(body: dict[str, Any]) -> str:
+    message = body.get("message")
+    return f" ({' '.join(message.split())[:200]})" if isinstance(message, str) else ""
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= 200 else f"{text[:199]}…")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
 from types import TracebackType
 
@@ -123,7 +123,7 @@ def _langs(post: Post) -> Iterable[str]:
         yield lang.lower().partition("-")[0]
 
 
-_VALUES_OF = {
+_VALUES_OF: dict[str, Callable[[Post], Iterable[str]]] = {
     "author": lambda post: (post.author,),
     "domain": lambda post: post.domains,
     "lang": _langs,

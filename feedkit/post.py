@@ -17,7 +17,7 @@ class CountsUnknown(AttributeError):
     """A filter asked for the likes of a post that has just arrived."""
 
 
-class Image(Struct, frozen=True):
+class Image(Struct, frozen=True, gc=False):
     """One picture of a post. `cid` names its blob; sizes are pixels, 0 where not declared."""
 
     alt: str = ""
@@ -27,7 +27,7 @@ class Image(Struct, frozen=True):
     height: int = 0
 
 
-class Video(Struct, frozen=True):
+class Video(Struct, frozen=True, gc=False):
     """The video of a post. `cid` names its blob; sizes are pixels, 0 where not declared."""
 
     alt: str = ""
@@ -38,7 +38,7 @@ class Video(Struct, frozen=True):
     gif: bool = False
 
 
-class External(Struct, frozen=True):
+class External(Struct, frozen=True, gc=False):
     """The link card of a post."""
 
     uri: str
@@ -46,7 +46,7 @@ class External(Struct, frozen=True):
     description: str = ""
 
 
-class Counts(Struct, frozen=True):
+class Counts(Struct, frozen=True, gc=False):
     """How often a post was liked, reposted, answered and quoted, as far as feedkit follows it."""
 
     likes: int = 0
@@ -55,7 +55,7 @@ class Counts(Struct, frozen=True):
     quotes: int = 0
 
 
-class Post(Struct, frozen=True, kw_only=True):
+class Post(Struct, frozen=True, kw_only=True, gc=False):
     """A post, in the words of the app.bsky.feed.post lexicon. Nothing in it is ever missing:
     what a post does not have is an empty text, tuple or set; only `video` and `external` are
     None where there is none.
@@ -120,13 +120,13 @@ class Post(Struct, frozen=True, kw_only=True):
         return self.counts
 
 
-class Viewer(Struct, frozen=True, kw_only=True):
+class Viewer(Struct, frozen=True, kw_only=True, gc=False):
     """Who is asking for a feed."""
 
     did: str
 
 
-class Request(Struct, frozen=True, kw_only=True):
+class Request(Struct, frozen=True, kw_only=True, gc=False):
     """What a ranker or selector may know of the moment: the clock, and who asks (None: anyone)."""
 
     now: datetime

@@ -8,7 +8,8 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 
-from feedkit.plugin import COUNTS, Filter, Ranker, Selector, needs_of
+from feedkit.parameters import Parameters
+from feedkit.plugin import COUNTS, Field, Filter, Ranker, Selector, needs_of
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,44 @@ class Network:
     appview: str = "https://public.api.bsky.app"
 
 
+class Example(Parameters):
+    """A post made up for a test: only what matters of it is written, the rest it does not have.
+    Hashtags and links in the text count as they do in the app."""
+
+    text: str = Field("", description="what it says")
+    author: str = Field(
+        "", description="its author: a DID where a filter asks for one, else any name"
+    )
+    age: timedelta = Field(
+        timedelta(0), ge=timedelta(0), description="how old it is when the feed is ranked"
+    )
+    langs: tuple[str, ...] = Field((), description="the languages that it declares")
+    tags: tuple[str, ...] = Field((), description="hashtags beside the text")
+    links: tuple[str, ...] = Field((), description="addresses that it links to, beside the text's")
+    labels: tuple[str, ...] = Field((), description="its self-labels")
+    mentions: tuple[str, ...] = Field((), description="DIDs of the accounts that it mentions")
+    images: tuple[str, ...] = Field(
+        (), description='the descriptions of its pictures, "" where there is none'
+    )
+    video: str | None = Field(None, description='the description of its video; "" is one without')
+    gif: bool = Field(False, description="whether it has a GIF")
+    link_card: str = Field("", description="the address of its link card")
+    quote: str = Field("", description="the at:// address of the post that it quotes")
+    reply_to: str = Field("", description="the at:// address of the post that it answers")
+    likes: int = Field(0, ge=0, description="how often it was liked (for `order`)")
+    reposts: int = Field(0, ge=0, description="how often it was reposted (for `order`)")
+    replies: int = Field(0, ge=0, description="how often it was answered (for `order`)")
+    quotes: int = Field(0, ge=0, description="how often it was quoted (for `order`)")
+
+
 @dataclass(frozen=True)
 class Examples:
-    """Texts that a feed must keep and must not keep; `feedkit test` tries them."""
+    """Posts that a feed must keep, must not keep, and must show in this order; a text stands for
+    a post that says just that. `feedkit test` tries them."""
 
-    inside: tuple[str, ...] = ()
-    outside: tuple[str, ...] = ()
+    inside: tuple[str | Example, ...] = ()
+    outside: tuple[str | Example, ...] = ()
+    order: tuple[str | Example, ...] = ()
 
 
 @dataclass(frozen=True)

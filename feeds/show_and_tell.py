@@ -6,11 +6,12 @@ from datetime import timedelta
 
 from feedkit import Feed, Gravity, HasMedia, Keywords, LinksTo, PerAuthor, Reply
 
-MADE = Keywords(
-    ["I made", "I built", "I wrote a", "I fixed", "I finished", "I designed", "#showyourwork"]
-    + ["#opensource", "#selbstgemacht", "#手作り", "#個人開発", "#faitmain", "#hechoamano"]
-    + ["#feitoàmão", "#수제", "#fattoamano", "#elyapımı", "#рукоділля"]
-)
+SAID = ["I made", "I built", "I wrote a", "I fixed", "I finished", "I designed"]
+TAGS = """
+    #showyourwork #opensource #selbstgemacht #手作り #個人開発 #faitmain #hechoamano #feitoàmão
+    #수제 #fattoamano #elyapımı #рукоділля
+""".split()
+MADE = Keywords([*SAID, *TAGS])
 CODE = LinksTo(["github.com", "codeberg.org", "gitlab.com", "pypi.org", "npmjs.com", "itch.io"])
 
 

@@ -21,7 +21,8 @@ from feedkit.config.ordinary import ORDINARY, refusal
 from feedkit.config.problems import ConfigError
 from feedkit.plugin import Field, Filter
 from feedkit.post import Post
-from feedkit.settings import Examples, FeedConfig, Network, Stream
+from feedkit.settings import Example, Examples, FeedConfig, Network, Stream
+from feedkit.testing.examples import examples
 
 ROOT = Path(__file__).resolve().parents[1]
 BAD = ROOT / "tests" / "config" / "bad"
@@ -338,14 +339,19 @@ def test_everything_a_feed_can_say(tmp_path):
         "    description: About birds\n"
         "    avatar: birds.png\n    content_mode: video\n    accepts_interactions: yes\n"
         "    labels: spoiler\n    publisher: '@Bob.example.com'\n    served: no\n    refresh: 90s\n"
-        "    keep: 2w\n    depth: 500\n    examples: {in: A heron, out: [A wren, An owl]}",
+        "    keep: 2w\n    depth: 500\n    examples: {in: A heron, out: [A wren, An owl]}\n"
+        "    order: [{text: A heron, likes: 3, age: 2h, images: ['']}, A wren]",
     )
     assert made == FeedConfig(
         name="birds", filter=Keywords("heron"), rank=Newest(), display_name="Birds 🐦",
         description="About birds", avatar="birds.png", content_mode="video",
         accepts_interactions=True, labels=("spoiler",), publisher="bob.example.com", served=False,
         refresh=timedelta(seconds=90), keep=timedelta(weeks=2), depth=500,
-        examples=Examples(("A heron",), ("A wren", "An owl")), place=f"{tmp_path}/config.yaml:3",
+        examples=Examples(
+            ("A heron",), ("A wren", "An owl"),
+            (Example("A heron", likes=3, age="2h", images=[""]), "A wren"),
+        ),
+        place=f"{tmp_path}/config.yaml:3",
     )  # fmt: skip
 
 
@@ -585,7 +591,5 @@ def test_the_example_loads():
     assert {"linux", "papers", "gardens"} <= service.feeds.keys()
     assert {"advert", "adult"} == service.filters.keys()
     for made in service.feeds.values():
-        for text in made.examples.inside:
-            assert made.filter.match(Post(uri="at://a", text=text)), text
-        for text in made.examples.outside:
-            assert not made.filter.match(Post(uri="at://a", text=text)), text
+        for case in examples(made):
+            assert case.problem() is None, case.problem()

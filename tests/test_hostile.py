@@ -41,10 +41,19 @@ if FILE.exists():
 
 
 def canary():
-    record = {"$type": "app.bsky.feed.post", "text": "still here", "createdAt": "2026-07-04T14:38:08Z"}
+    record = {
+        "$type": "app.bsky.feed.post",
+        "text": "still here",
+        "createdAt": "2026-07-04T14:38:08Z",
+    }
     commit = {"rev": "3mptbypcq372f", "operation": "create", "collection": "app.bsky.feed.post",
               "rkey": "3mptbyoeyc22k", "record": record, "cid": "bafyreiainko5un5pbcdosvxpbisjnjzemojnry6nsgtdftdgslbu37kxai"}  # fmt: skip
-    return {"did": CANARY.split("/")[2], "time_us": 1783175888999999, "kind": "commit", "commit": commit}
+    return {
+        "did": CANARY.split("/")[2],
+        "time_us": 1783175888999999,
+        "kind": "commit",
+        "commit": commit,
+    }
 
 
 FILTERS = {
@@ -75,7 +84,9 @@ class Outcome:
             lines = [base64.b64decode(case["raw_b64"])]
         self.lines = lines
         feeds = {
-            name: FeedConfig(name=name, filter=filter, rank=Gravity() if name == "all" else Newest())
+            name: FeedConfig(
+                name=name, filter=filter, rank=Gravity() if name == "all" else Newest()
+            )
             for name, filter in FILTERS.items()
         }
         self.service = Service("feeds.example.com", AUTHOR, "did:web:feeds.example.com", feeds)
@@ -165,7 +176,9 @@ def no_cursor_poisoned(o):
 
 
 def recreated(o):
-    texts = [e["commit"].get("record", {}).get("text") for e in CASES["recreate-same-rkey"]["events"]]
+    texts = [
+        e["commit"].get("record", {}).get("text") for e in CASES["recreate-same-rkey"]["events"]
+    ]
     assert o.post.text == texts[-1]
     assert texts[-1] != texts[0]
 

@@ -131,7 +131,9 @@ def check(store, load, feeds=MATCHING):
         return
     for feed in feeds:
         rows, wanted = rows_of(store, feed), expected["feeds"][feed]["items"]
-        assert rows == wanted, [pair for pair in zip(rows, wanted, strict=False) if pair[0] != pair[1]][:3]
+        assert rows == wanted, [
+            pair for pair in zip(rows, wanted, strict=False) if pair[0] != pair[1]
+        ][:3]
 
 
 class Cut:
@@ -147,7 +149,8 @@ class Cut:
                 self._ingest.batch_events = int(2 ** self._rnd.uniform(0, 11))
             yield frame
             if frame is not None and any(
-                getattr(getattr(event, "post", None), "uri", "") == self._end for event in frame.events
+                getattr(getattr(event, "post", None), "uri", "") == self._end
+                for event in frame.events
             ):
                 stop.set()
 

@@ -176,7 +176,9 @@ def test_a_filter_that_raises_does_not_match_and_is_named(caplog):
     with caplog.at_level(logging.ERROR):
         assert matcher.match(Post(uri="at://did:plc:a/app.bsky.feed.post/1", text="x")) == {"good"}
     assert matcher.errors == {("bad", "breaks"): 1}
-    assert "feeds.bad: the filter breaks failed on at://did:plc:a/app.bsky.feed.post/1" in caplog.text
+    assert (
+        "feeds.bad: the filter breaks failed on at://did:plc:a/app.bsky.feed.post/1" in caplog.text
+    )
     assert "no idea" in caplog.text
 
 

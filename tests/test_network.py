@@ -18,9 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-SHARED = Path(
-    os.environ.get("FEEDKIT_SHARED") or Path(__file__).resolve().parents[2] / "shared"
-)
+SHARED = Path(os.environ.get("FEEDKIT_SHARED") or Path(__file__).resolve().parents[2] / "shared")
 SCRIPT = SHARED / "network" / "network.sh"
 
 pytestmark = pytest.mark.skipif(not SCRIPT.exists(), reason=f"no test network at {SCRIPT}")
@@ -241,7 +239,11 @@ def test_latency_from_commit_to_skeleton(network, running, capsys):
         seen.append((time.monotonic() - began) * 1000)
     p50, p99 = statistics.median(seen), statistics.quantiles(seen, n=100)[98]
     with capsys.disabled():
-        kind = "firehose" if "subscribeRepos" in (running.folder / "config.yaml").read_text() else "jetstream"
+        kind = (
+            "firehose"
+            if "subscribeRepos" in (running.folder / "config.yaml").read_text()
+            else "jetstream"
+        )
         print(
             f"\n{kind}: from asking the PDS to the skeleton, {len(seen)} posts: "
             f"p50 {p50:.0f} ms (aim 300), p99 {p99:.0f} ms (aim 1000)"

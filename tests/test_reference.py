@@ -19,6 +19,7 @@ from feedkit.plugin import KINDS
 from feedkit.reference import HEADINGS, PAGES, describe, listing
 from feedkit.reference.schema import json_schema
 from feedkit.reference.wording import prose, yaml_blocks
+from feedkit.settings import Example
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -97,7 +98,7 @@ def test_the_committed_docs_are_current(name):
 
 def test_every_key_is_described():
     page = (DOCS / "config.md").read_text("utf-8")
-    for cls in (FileKeys, ServiceKeys, NetworkKeys, FeedKeys, *STREAMS.values()):
+    for cls in (FileKeys, ServiceKeys, NetworkKeys, FeedKeys, Example, *STREAMS.values()):
         for key, field in zip(keys_of(cls), cls.model_fields.values(), strict=True):
             assert field.description, key
             assert f"| `{key}` |" in page
@@ -160,6 +161,7 @@ def test_every_yaml_block_fits_the_schema(block):
         config(rank={"gravity": {"gravity": "${GRAVITY:-1.8}"}}),
         config(keep="3d", refresh="1h30m", served="no", depth=10),
         config(examples={"in": ["a"], "out": "b"}),
+        config(examples={"in": {"text": "a", "images": ""}}, order=["a", {"likes": 3, "age": "2h"}]),
         {**config(), "stream": "firehose"},
         {**config(), "stream": {"jetstream": {"url": "wss://a.example.com", "compress": False}}},
         {**config(), "defaults": {"keep": "3d"}, "all_feeds": {"not": "reply"}},
@@ -189,6 +191,8 @@ def test_the_schema_takes(tree):
         config(served="perhaps"),
         config(colour="brown"),
         config(examples={"inside": "a"}),
+        config(examples={"in": {"txt": "a"}}),
+        config(order=[{"likes": "many"}]),
         {"feeds": {}},
         {"service": {"hostname": "feeds.example.com"}},
         {**config(), "stream": "jetstrem"},

@@ -90,7 +90,7 @@ def test_a_chain_neither_repeats_nor_skips(store, feed, seed):
         world.like()
     take_snapshot(store, GRAVITY, NOW)
     before = dict(world.alive)
-    in_order = [uri for uri in walk(store, feed, lambda: 100)]
+    in_order = walk(store, feed, lambda: 100)
     assert set(in_order) == set(before)
 
     def between():
@@ -160,7 +160,9 @@ def test_a_full_last_page_has_no_cursor(store):
     for feed in (NEWEST, GRAVITY):
         assert page(store, feed, 6, "", NOW).cursor is None
         assert page(store, feed, 5, "", NOW).cursor
-    assert page(store, FeedConfig(name="other", filter=Everything(), rank=Newest()), 5, "", NOW) == (
+    assert page(
+        store, FeedConfig(name="other", filter=Everything(), rank=Newest()), 5, "", NOW
+    ) == (
         [],
         None,
     )

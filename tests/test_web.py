@@ -60,7 +60,9 @@ def fill(store, count=120):
             text=f"post {n} <script>alert(1)</script>", langs=("en",), images=(Image("x"),),
             created_at=at, seen_at=at, sort_at=at,
         )  # fmt: skip
-        batch.append((PostWritten(post, f"3{n:012}", True, int(at.timestamp() * 1e6)), frozenset(FULL)))
+        batch.append(
+            (PostWritten(post, f"3{n:012}", True, int(at.timestamp() * 1e6)), frozenset(FULL))
+        )
     store.apply(batch, "test", 1, int(NOW.timestamp() * 1e6), frozenset())
     take_snapshot(store, SERVICE.feeds["best"])
 
@@ -165,7 +167,11 @@ def test_the_did_document_leads_to_this_service(client):
     body = client.get("/.well-known/did.json").get_json()
     assert body["id"] == "did:web:feeds.example.com"
     assert body["service"] == [
-        {"id": "#bsky_fg", "type": "BskyFeedGenerator", "serviceEndpoint": "https://feeds.example.com"}
+        {
+            "id": "#bsky_fg",
+            "type": "BskyFeedGenerator",
+            "serviceEndpoint": "https://feeds.example.com",
+        }
     ]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import platform
+import shlex
 import sys
 import traceback
 
@@ -16,6 +18,9 @@ from feedkit.cli.group import cli
 
 def main() -> None:
     """Entry point. Exit codes: 0 good, 1 your mistake, 2 usage, 3 our bug, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may not know ✓, or every emoji
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -48,7 +53,7 @@ def run(args: list[str]) -> int:
         click.echo(
             "This is a bug in feedkit, not a mistake of yours. Please report it with these "
             f"lines:\n\nfeedkit {feedkit.__version__}, Python {platform.python_version()}, "
-            f"{platform.system()}\n$ feedkit {' '.join(args)}\n{traceback.format_exc()}",
+            f"{platform.system()}\n$ {shlex.join(['feedkit', *args])}\n{traceback.format_exc()}",
             err=True,
         )
         return 3

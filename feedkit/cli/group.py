@@ -1,23 +1,33 @@
-"""What the commands share: the group, --config, the store, the log."""
+"""What the commands share: the group, --config, the store, the log, how mistakes are told."""
 
 from __future__ import annotations
 
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 import feedkit
 
 if TYPE_CHECKING:
-    from feedkit.settings import Service
+    from feedkit.settings import FeedConfig, Service
     from feedkit.store import Store
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+class Mistake(click.ClickException):
+    """Something that the person at the keyboard can put right. The message says place, problem
+    and remedy; it is shown as it is, like the problems of a configuration."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(self.message, err=file is None, file=file)
 
 
 @click.group(context_settings=CONTEXT)
@@ -30,12 +40,19 @@ def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds --config to a command."""
     return click.option(
         "--config",
-        "config",
         type=click.Path(path_type=Path),
-        default=lambda: Path(os.environ.get("FEEDKIT_CONFIG") or "config.yaml"),
+        envvar="FEEDKIT_CONFIG",
+        default=Path("config.yaml"),
         show_default="$FEEDKIT_CONFIG, else config.yaml",
         help="The configuration file; plugins are found in feeds/ beside it.",
     )(command)
+
+
+def config_was_named() -> bool:
+    """Whether --config or FEEDKIT_CONFIG names a configuration, which then must be there, also
+    for the commands that can do without one."""
+    source = click.get_current_context().get_parameter_source("config")
+    return source is not ParameterSource.DEFAULT
 
 
 def load(config: Path) -> Service:
@@ -43,6 +60,27 @@ def load(config: Path) -> Service:
     from feedkit.config import load_config
 
     return load_config(config)
+
+
+def feed_called(service: Service, name: str) -> FeedConfig:
+    """The feed of that name. Raises `Mistake`."""
+    if name in service.feeds:
+        return service.feeds[name]
+    from feedkit.config.problems import did_you_mean, shorten
+
+    hint = did_you_mean(name, service.feeds) or f"; it has {_listed(service.feeds)}"
+    raise Mistake(f"{service.path}: no feed is called {shorten(name)}{hint}")
+
+
+def _listed(names: Iterable[str]) -> str:
+    shown = sorted(names)
+    more = f" and {len(shown) - 10} more" if len(shown) > 10 else ""
+    return ", ".join(shown[:10]) + more
+
+
+def count(number: int, noun: str) -> str:
+    """`1 feed`, `2 feeds`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def open_checked(service: Service) -> Store:
@@ -57,10 +95,15 @@ def open_checked(service: Service) -> Store:
 
 def log_to_stderr() -> None:
     """Messages of the running service, a line each."""
+    level = os.environ.get("FEEDKIT_LOG", "").upper() or "INFO"
+    if level not in LEVELS:
+        raise Mistake(
+            f"FEEDKIT_LOG: {level!r} is no level of the log; write one of {', '.join(LEVELS)}"
+        )
     logging.basicConfig(
-        level=os.environ.get("FEEDKIT_LOG", "INFO").upper(),
+        level=level,
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    for chatty in ("apscheduler", "httpx", "websockets"):
+    for chatty in ("apscheduler", "httpx", "httpcore", "websockets"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

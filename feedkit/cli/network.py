@@ -6,17 +6,17 @@ from pathlib import Path
 
 import click
 
-from feedkit.cli.group import cli, load, with_config
+from feedkit.cli.group import cli, config_was_named, load, with_config
 
 
-@cli.command()
+@cli.command("resolve", short_help="Print the DID or at:// URI behind a name or a link.")
 @with_config
 @click.argument("url")
-def resolve(config: Path, url: str) -> None:
+def resolve_command(config: Path, url: str) -> None:
     """Print the DID or at:// URI behind URL: a handle, or a bsky.app link to a profile, post,
     feed or list."""
     from feedkit.identity import resolve
     from feedkit.settings import Network
 
-    network = load(config).network if config.exists() else Network()
-    click.echo(resolve(url, network))
+    wanted = config_was_named() or config.is_file()
+    click.echo(resolve(url, load(config).network if wanted else Network()))

@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
+from collections.abc import Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
 
 import click
 
-from feedkit.cli.group import cli, load, with_config
+from feedkit.cli.group import Mistake, cli, config_was_named, count, feed_called, load, with_config
 
 
-@cli.command()
+@cli.command(short_help="Make a project: a configuration and a plugin.")
 @click.argument("directory", type=click.Path(path_type=Path))
 def new(directory: Path) -> None:
     """Make DIRECTORY with a configuration, an example plugin and what a PaaS needs."""
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise click.ClickException(f"{directory} exists already and is not an empty folder")
+    try:
+        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+            raise Mistake(
+                f"{directory}: exists already and is not an empty folder; name another one"
+            )
+        for written in _copied(directory):
+            click.echo(f"wrote {written}")
+    except OSError as error:
+        raise Mistake(f"{error.filename or directory}: cannot be made: {error.strerror}") from error
+    change = "" if directory.resolve() == Path.cwd() else f"  cd {shlex.quote(str(directory))}\n"
+    click.echo(
+        f"\nNow:\n{change}  feedkit check    # is config.yaml right?\n"
+        "  feedkit test     # do the examples come out as they should?\n"
+        "  feedkit run      # follow the network, feeds on http://127.0.0.1:8000"
+    )
+
+
+def _copied(directory: Path) -> Iterator[Path]:
+    """The files of a new project, written one by one."""
     with as_file(files("feedkit.cli") / "scaffold") as scaffold:
         for source in sorted(scaffold.rglob("*")):
             if not source.is_file() or "__pycache__" in source.parts:
@@ -25,60 +44,61 @@ def new(directory: Path) -> None:
             target = directory / str(source.relative_to(scaffold)).replace("dot-", ".")
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
-            click.echo(f"wrote {target}")
-    click.echo(
-        f"\nNow:\n  cd {directory}\n  feedkit check    # is config.yaml right?\n"
-        "  feedkit test     # do the examples come out as they should?\n"
-        "  feedkit run      # follow the network, feeds on http://127.0.0.1:8000"
-    )
+            yield target
 
 
-@cli.command()
+@cli.command(short_help="Report every mistake of the configuration.")
 @with_config
 def check(config: Path) -> None:
-    """Report every problem of the configuration, with its place."""
+    """Report every problem of the configuration, each with its place."""
     service = load(config)
-    plural = "" if len(service.feeds) == 1 else "s"
-    click.echo(f"{config}: {len(service.feeds)} feed{plural}, no problems")
+    click.echo(f"{config}: {count(len(service.feeds), 'feed')}, no problems")
 
 
-@cli.command()
+@cli.command(short_help="Try the feeds' examples and your own plugins.")
 @with_config
 @click.argument("feeds", nargs=-1)
-def test(config: Path, feeds: tuple[str, ...]) -> None:
+def test(config: Path, feeds: tuple[str, ...]) -> int:
     """Try the examples of all feeds (or of FEEDS) and the contract of your own plugins."""
     from feedkit.cli.examples import failures
 
     service = load(config)
-    unknown = sorted(set(feeds) - service.feeds.keys())
-    if unknown:
-        raise click.ClickException(f"no feed is called {unknown[0]!r}")
-    chosen = [feed for name, feed in service.feeds.items() if not feeds or name in feeds]
+    chosen = [feed_called(service, name) for name in dict.fromkeys(feeds)]
     tried = failed = 0
-    for name, problem in failures(service, chosen, plugins=not feeds):
+    for name, problem in failures(service, chosen or [*service.feeds.values()], not feeds):
         tried += 1
         click.echo(f"{name} {'ok' if problem is None else 'FAILED'}")
         if problem is not None:
             failed += 1
             click.echo("    " + problem.replace("\n", "\n    "))
+    if not tried and feeds:
+        click.echo(f"nothing to test: {', '.join(feeds)}: no examples; write some under examples:")
+        return 0
     if not tried:
-        click.echo("nothing to test: no feed has examples, and feeds/ has no plugins")
-        return
+        click.echo("nothing to test: no feed has examples, and none uses a plugin from feeds/")
+        return 0
     click.echo(f"\n{tried - failed} passed, {failed} failed")
-    if failed:
-        raise SystemExit(1)
+    return 1 if failed else 0
 
 
-@cli.command()
+@cli.command(short_help="List the filters, rankers and selectors.")
 @with_config
 @click.argument("name", required=False)
 def plugins(config: Path, name: str | None) -> None:
-    """List all filters, rankers and selectors, or describe the one called NAME."""
+    """List all filters, rankers and selectors, your own in feeds/ included, or describe the one
+    called NAME."""
     from feedkit.config.discover import discover
+    from feedkit.config.problems import did_you_mean, shorten
     from feedkit.reference import describe, listing
 
-    registry = discover(config.parent / "feeds")
+    if config_was_named() and not config.is_file():
+        load(config)  # says why it cannot be read
+    found = discover(config.parent / "feeds")
     if name is None:
-        click.echo(listing(registry))
+        click.echo(listing(found))
         return
-    click.echo(describe(registry, name))
+    known = [one for table in found.plugins.values() for one in table]
+    if name not in known:
+        hint = did_you_mean(name, known) or "; `feedkit plugins` lists what there is"
+        raise Mistake(f"no plugin is called {shorten(name)}{hint}")
+    click.echo(describe(found, name))

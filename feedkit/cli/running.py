@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import signal
@@ -33,7 +32,7 @@ def stop_on_signal() -> threading.Event:
 @with_config
 def ingest(config: Path) -> None:
     """Read the stream into the store, and nothing else."""
-    from feedkit.ingest import Ingest
+    from feedkit.ingest import Ingest, tune_garbage_collection
     from feedkit.sources import open_source
 
     log_to_stderr()
@@ -46,10 +45,7 @@ def ingest(config: Path) -> None:
 
     source = open_source(service.stream, service.engagement, on_gap)
     work = Ingest(service, store)
-    # What is loaded by now stays; what comes is mostly gone with its batch, so looking for
-    # garbage after every 700 objects costs a tenth of ingest and finds none.
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
+    tune_garbage_collection()
     log.info("reading %s for %d feeds", source.name, len(service.feeds))
     try:
         work.run(source, stop)

@@ -25,7 +25,7 @@ from feedkit.config.names import (
 from feedkit.parameters import Parameters
 from feedkit.plugin import Filter, Ranker, Selector
 from feedkit.rankers import Newest
-from feedkit.settings import FeedConfig, Network, Service, Stream
+from feedkit.settings import Example, FeedConfig, Network, Service, Stream
 
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 
@@ -123,9 +123,15 @@ class FeedKeys(Parameters):
     depth: int = Field(
         FeedConfig.depth, ge=1, le=2000, description="how many of its newest posts are ranked"
     )
-    examples: dict[Literal["in", "out"], tuple[str, ...]] = Field(
+    examples: dict[Literal["in", "out"], tuple[str | Example, ...]] = Field(
         {},
-        description="texts that it must keep (`in`) and must not keep (`out`), for `feedkit test`",
+        description="posts that it must keep (`in`) and must not keep (`out`), for `feedkit test`: "
+        "texts, or mappings as below",
+    )
+    order: tuple[str | Example, ...] = Field(
+        (),
+        description="posts that must come out in this order, for `feedkit test`: ranked and "
+        "selected, whether the filter would keep them or not",
     )
 
 

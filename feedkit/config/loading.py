@@ -171,7 +171,9 @@ class _Loading:
             refresh=keys.refresh,
             keep=keys.keep,
             depth=keys.depth,
-            examples=Examples(keys.examples.get("in", ()), keys.examples.get("out", ())),
+            examples=Examples(
+                keys.examples.get("in", ()), keys.examples.get("out", ()), keys.order
+            ),
             place=f"{written.place.file}:{written.place.line}",
         )
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import random
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
@@ -28,7 +29,7 @@ def events() -> Iterator[dict[str, Any]]:
     rnd.shuffle(lines)
     replies = _lines("replies.tsv")
     for number, (lang, extra, text) in enumerate(lines):
-        author = _did("author", rnd.randrange(AUTHORS))
+        author = make_did("author", rnd.randrange(AUTHORS))
         time = END - int(rnd.expovariate(1 / 14) * HOUR) - rnd.randrange(HOUR)
         uri, cid = _add(made, author, "post", time, f"p{number}", _post(lang, text, extra, time))
         subject = {"uri": uri, "cid": cid}
@@ -36,14 +37,15 @@ def events() -> Iterator[dict[str, Any]]:
         for kind, most, chance in (("like", READERS, 4.0), ("repost", 60, 0.7)):
             for reader in rnd.sample(range(READERS), min(int(fame * chance), most)):
                 when = min(time + int(rnd.expovariate(1 / 3) * HOUR) + 1, END)
-                record = {"subject": subject, "createdAt": _iso(when)}
-                _add(made, _did("reader", reader), kind, when, f"{kind}{number}", record)
+                record = {"subject": subject, "createdAt": iso(when)}
+                _add(made, make_did("reader", reader), kind, when, f"{kind}{number}", record)
         for nth in range(min(int(fame), 5)):
             said_in, said = rnd.choice([r for r in replies if r[0] in (lang, "en")])
             when = min(time + int(rnd.expovariate(1 / 2) * HOUR) + 1, END)
-            reply = _post(said_in, said, "-", when) | {"reply": {"root": subject, "parent": subject}}
+            reply = _post(said_in, said, "-", when)
+            reply["reply"] = {"root": subject, "parent": subject}
             name = f"r{number}.{nth}"
-            _add(made, _did("reader", rnd.randrange(READERS)), "post", when, name, reply)
+            _add(made, make_did("reader", rnd.randrange(READERS)), "post", when, name, reply)
     yield from sorted(made, key=lambda event: event["time_us"])
 
 
@@ -53,7 +55,7 @@ def _lines(name: str) -> list[list[str]]:
 
 
 def _post(lang: str, text: str, extra: str, time: int) -> dict[str, Any]:
-    post: dict[str, Any] = {"text": text, "langs": [lang], "createdAt": _iso(time)}
+    post: dict[str, Any] = {"text": text, "langs": [lang], "createdAt": iso(time)}
     facets = []
     for word in text.split():
         tag = word.strip(".,!")
@@ -66,7 +68,12 @@ def _post(lang: str, text: str, extra: str, time: int) -> dict[str, Any]:
         post["facets"] = facets
     kind, _, value = extra.partition(":")
     if kind == "img":
-        blob = {"$type": "blob", "ref": {"$link": _cid(text)}, "mimeType": "image/jpeg", "size": 9}
+        blob = {
+            "$type": "blob",
+            "ref": {"$link": make_cid(text)},
+            "mimeType": "image/jpeg",
+            "size": 9,
+        }
         post["embed"] = {
             "$type": "app.bsky.embed.images",
             "images": [{"alt": value, "image": blob, "aspectRatio": {"width": 3, "height": 2}}],
@@ -81,16 +88,16 @@ def _add(
     made: list[dict[str, Any]], did: str, kind: str, time: int, name: str, record: dict[str, Any]
 ) -> tuple[str, str]:
     collection = f"app.bsky.feed.{kind}"
-    rkey, cid = _key(f"{did} {name}"), _cid(f"{did} {name}")
+    rkey, cid = make_rkey(f"{did} {name}"), make_cid(f"{did} {name}")
     commit = {
-        "rev": _tid(time), "operation": "create", "collection": collection, "rkey": rkey,
+        "rev": tid(time), "operation": "create", "collection": collection, "rkey": rkey,
         "record": {"$type": collection, **record}, "cid": cid,
     }  # fmt: skip
     made.append({"did": did, "time_us": time, "kind": "commit", "commit": commit})
     return f"at://{did}/{collection}/{rkey}", cid
 
 
-def _tid(micros: int) -> str:
+def tid(micros: int) -> str:
     """A timestamp identifier (atproto.com/specs/tid): 13 base32 digits, sortable as text."""
     value, digits = micros << 10, ""
     for _ in range(13):
@@ -104,24 +111,21 @@ def _base32(text: str, length: int) -> str:
     return "".join("234567abcdefghijklmnopqrstuvwxyz"[number >> 5 * i & 31] for i in range(length))
 
 
-def _key(text: str) -> str:
+def make_rkey(text: str) -> str:
     return "3" + _base32(text, 12)
 
 
-def _did(role: str, number: int) -> str:
+def make_did(role: str, number: int) -> str:
     return f"did:plc:{_base32(f'{role} {number}', 24)}"
 
 
-def _cid(text: str) -> str:
+def make_cid(text: str) -> str:
     return "bafyrei" + _base32(text, 52)
 
 
-def _iso(micros: int) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(micros / 1_000_000, UTC).isoformat(timespec="milliseconds").replace(
-        "+00:00", "Z"
-    )
+def iso(micros: int) -> str:
+    when = datetime.fromtimestamp(micros / 1_000_000, UTC)
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def write() -> None:

@@ -15,8 +15,9 @@ from feedkit.parameters import Parameters
 from feedkit.reference.guide import CONFIG_END, CONFIG_START, PLUGINS_START
 from feedkit.reference.schema import json_schema
 from feedkit.reference.wording import default_text, limits_text, prose, summary, type_text
+from feedkit.settings import Example
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 HEADINGS = {"filter": "Filters", "ranker": "Rankers", "selector": "Selectors"}
 _GENERATED = "<!-- Written by `python -m feedkit.reference`, from the classes. Change these. -->\n"
 
@@ -91,6 +92,7 @@ def config_page() -> str:
         *((f"stream: {name}", cls) for name, cls in STREAMS.items()),
         ("network", NetworkKeys),
         ("A feed", FeedKeys),
+        ("A post in examples or order", Example),
     ]:
         parts.append(f"## {heading}\n\n{prose(cls)}\n\n{_table('key', cls)}")
     parts.append(CONFIG_END)

@@ -18,6 +18,7 @@ from feedkit.duration import PATTERN
 from feedkit.parameters import Parameters
 from feedkit.plugin import KINDS
 from feedkit.reference.wording import default_text, summary
+from feedkit.settings import Example
 
 Schema = dict[str, Any]
 VARIABLE = {"type": "string", "pattern": r"\$\{"}
@@ -32,6 +33,7 @@ def json_schema(plugins: Registry) -> Schema:
         for name, cls in table.items():
             definitions[f"{kind}.{name}"] = _written(cls)
     definitions["feed"] = _object(FeedKeys)
+    definitions["example"] = _object(Example)
     file = _object(FileKeys)
     properties = file["properties"]
     properties["service"] |= _object(ServiceKeys)
@@ -118,7 +120,10 @@ def _names(schema: Schema) -> Schema:
 def _loose(schema: Schema, nested: Schema) -> Schema:
     """`schema` as people write YAML: one value for a list, numbers for text, variables."""
     if "$ref" in schema:
-        return _loose(nested[schema["$ref"].rpartition("/")[2]], nested)
+        name = schema["$ref"].rpartition("/")[2]
+        if name == Example.__name__:  # stands in many places: written once
+            return {"$ref": "#/$defs/example"}
+        return _loose(nested[name], nested)
     if _KIND in schema:
         return {"$ref": f"#/$defs/{schema[_KIND]}"}
     if "anyOf" in schema:
@@ -139,6 +144,9 @@ def _loose(schema: Schema, nested: Schema) -> Schema:
         case "array":
             items = _loose(schema["items"], nested) if "items" in schema else {}
             return {"anyOf": [{"type": "array", "items": items, **limits}, items]}
+        case "object" if "properties" in schema:
+            inner = {key: _loose(value, nested) for key, value in schema["properties"].items()}
+            return {"type": "object", "properties": inner, "additionalProperties": False}
         case "object":
             values = schema.get("additionalProperties")
             if isinstance(values, dict):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 
 from feedkit.post import EPOCH
 
@@ -40,20 +39,6 @@ def parse_time(text: str) -> int:
     """`text` as microseconds since 1970; 0 where it is no moment, or one before that."""
     moment = parse_moment(text)
     return max(microseconds(moment), 0) if moment else 0
-
-
-def event_time(text: str) -> int:
-    """`parse_time` for the times of a stream, of which thousands share a second."""
-    if len(text) == 27 and text[19] == "." and text[26] == "Z":
-        fraction = text[20:26]
-        if fraction.isdecimal() and fraction.isascii() and (second := _second(text[:19])):
-            return second + int(fraction)
-    return parse_time(text)
-
-
-@lru_cache(maxsize=256)
-def _second(text: str) -> int:
-    return parse_time(f"{text}Z")
 
 
 def microseconds(moment: datetime) -> int:

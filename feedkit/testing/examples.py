@@ -1,0 +1,133 @@
+"""The tests that a configuration brings along: `examples:`, `order:`, its own plugins' contracts.
+
+`feedkit test` runs them, and so does pytest (see `feedkit.testing.pytest_plugin`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from feedkit.explain import explain
+from feedkit.plugin import Plugin
+from feedkit.post import Post
+from feedkit.settings import Example, FeedConfig, Service
+from feedkit.skeleton import rank
+from feedkit.testing.contract import check_plugin
+from feedkit.testing.posts import ALICE, NOW, post, request
+
+Written = str | Example
+
+
+class Case(NamedTuple):
+    """Something to try. `problem()` tries it: what is wrong, in lines, or None."""
+
+    name: str
+    problem: Callable[[], str | None]
+
+
+def examples(feed: FeedConfig) -> Iterator[Case]:
+    """What `examples:` and `order:` of `feed` say."""
+    written = feed.examples
+    for side, wanted, posts in (("in", True, written.inside), ("out", False, written.outside)):
+        for one in posts:
+            yield Case(f"{side}: {_short(one)}", partial(_verdict, feed, one, wanted))
+    if written.order:
+        told = ", ".join(_short(one, 20) for one in written.order)
+        yield Case(f"order: {_cut(told, 60)}", partial(_order, feed))
+
+
+def contracts(service: Service) -> Iterator[Case]:
+    """The contract of every plugin that is not feedkit's own, as the feeds use it."""
+    seen = set()
+    for feed in service.feeds.values():
+        for root in (feed.filter, feed.rank, *feed.select):
+            for plugin in root.walk():
+                if not type(plugin).__module__.startswith("feedkit.") and plugin not in seen:
+                    seen.add(plugin)
+                    yield Case(f"plugin {plugin!r}", partial(_contract, plugin))
+
+
+def as_post(written: Written, author: str = ALICE) -> Post:
+    """The post that an example stands for, as it arrives: without counts."""
+    one = Example(text=written) if isinstance(written, str) else written
+    return post(
+        one.text,
+        author=one.author or author,
+        age=one.age,
+        langs=one.langs,
+        tags=one.tags,
+        links=one.links,
+        labels=one.labels,
+        mentions=one.mentions,
+        images=one.images,
+        video=one.video or one.video is not None,
+        gif=one.gif,
+        link_card=one.link_card or None,
+        quote=one.quote,
+        reply_to=one.reply_to,
+    )
+
+
+def _verdict(feed: FeedConfig, one: Written, wanted: bool) -> str | None:
+    verdict = explain(feed.filter, as_post(one))
+    if (verdict.verdict is True) == wanted:
+        return None
+    return "\n".join((f"{feed.place}: should be {'in' if wanted else 'out'}", *verdict.lines()))
+
+
+def _order(feed: FeedConfig) -> str | None:
+    """Ranks the posts as the ranking job does. Equal ones come newest first there, and the last
+    written first here: an order that nothing but chance keeps is no order."""
+    wanted = feed.examples.order
+    posts = {number: _counted(one, number) for number, one in enumerate(wanted)}
+    newest_first = sorted(posts.items(), key=lambda item: (item[1].sort_at, item[0]), reverse=True)
+    came = rank(feed, newest_first[: feed.depth], NOW)
+    if came == list(posts):
+        return None
+    lines = [f"{feed.place}: the posts come out in another order:"]
+    scores = dict(zip(posts, _scores(feed, list(posts.values())), strict=True))
+    for place, number in enumerate(came, 1):
+        meant = "" if place == number + 1 else f"  (should be {number + 1})"
+        lines.append(f"{place:3}. {_short(wanted[number])}{scores[number]}{meant}")
+    lines += [f"left out: {_short(wanted[n])}" for n in posts if n not in came]
+    return "\n".join(lines)
+
+
+def _scores(feed: FeedConfig, posts: Sequence[Post]) -> list[str]:
+    try:
+        return [f"  {score:.6g}" for score in feed.rank.score_many(posts, request())]
+    except Exception as error:  # the ranker is broken, and the feed newest first
+        return [f"  {feed.rank.yaml_name()} failed: {type(error).__name__}: {error}" for _ in posts]
+
+
+def _counted(written: Written, number: int) -> Post:
+    """The post as the ranker sees it; one that names no author has one to itself."""
+    made = as_post(written, f"did:plc:author{number:018}")
+    one = Example() if isinstance(written, str) else written
+    counted = post(likes=one.likes, reposts=one.reposts, replies=one.replies, quotes=one.quotes)
+    return replace(made, counts=counted.counts)
+
+
+def _contract(plugin: Plugin) -> str | None:
+    try:
+        check_plugin(plugin)
+    except AssertionError as error:
+        return str(error)
+    return None
+
+
+def _short(written: Written, most: int = 60) -> str:
+    if isinstance(written, str):
+        return _cut(" ".join(written.split()), most)
+    given = [f"{key}: {value}" for key, value in written.__repr_args__() if key != "text"]
+    return _cut(
+        ", ".join([*([" ".join(written.text.split())] if written.text else []), *given]), most
+    )
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
