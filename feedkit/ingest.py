@@ -49,7 +49,8 @@ class Ingest:
     def run(self, source: Source, stop: threading.Event) -> None:
         """Read `source` from the stored cursor on, until it ends or `stop` is set. What was read
         is written before this returns."""
-        cursor, time = self._store.cursor(source.name) or (None, 0)
+        # A stream that was not read before goes on at the time where another one stopped.
+        cursor, time = self._store.cursor(source.name) or (None, self._store.live_clock())
         for frame in source.frames(cursor, time, stop):
             if frame is not None:
                 self._take(frame)

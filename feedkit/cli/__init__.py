@@ -12,7 +12,7 @@ import traceback
 import click
 
 import feedkit
-from feedkit.cli import network, project, reading, running  # noqa: F401 (they add their verbs)
+from feedkit.cli import network, project, reading, replaying, running  # noqa: F401 (they add their verbs)
 from feedkit.cli.group import cli
 
 

@@ -1,153 +1,147 @@
-"""show, why, replay: look at feeds, and fill them from recorded events."""
+"""show, why: look at feeds and posts."""
 
 from __future__ import annotations
 
 import json
-import sys
-import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from feedkit.cli.group import cli, load, log_to_stderr, open_checked, with_config
+from feedkit.cli.group import cli, count, feed_called, load, open_checked, with_config
 
 if TYPE_CHECKING:
-    from feedkit.event import Frame
+    from feedkit.post import Post
     from feedkit.settings import FeedConfig, Service
+    from feedkit.store import Store, StoredPost
+
+_TEXT = 90  # characters of a post that `show` prints
 
 
-@cli.command()
+@cli.command(short_help="Print the first page of a feed.")
 @with_config
 @click.argument("feed")
-@click.option("--limit", type=click.IntRange(1, 100), default=30, show_default=True, help="Posts.")
+@click.option(
+    "--limit", type=click.IntRange(1, 100), default=30, show_default=True, help="How many posts."
+)
 @click.option("--json", "as_json", is_flag=True, help="The skeleton, as it is served.")
 def show(config: Path, feed: str, limit: int, as_json: bool) -> None:
     """Print the first page of FEED."""
     from feedkit.skeleton import page
 
     service = load(config)
-    chosen = _feed(service, feed)
-    store = open_checked(service)
-    found = page(store, chosen, limit, "", datetime.now(UTC))
-    if as_json:
-        click.echo(json.dumps({"feed": [{"post": item.uri} for item in found.items]}, indent=2))
-        return
-    for place, item in enumerate(found.items, 1):
-        stored = store.find_post(item.uri)
-        if stored is None:
-            click.echo(f"{place:3}  pinned, not stored: {item.uri}")
-            continue
-        post = stored.post
-        text = " ".join(post.text.split()) or "(no text)"
-        click.echo(
-            f"{place:3}  {post.sort_at:%Y-%m-%d %H:%M}  ♥ {post.likes}  ↻ {post.reposts}  "
-            f"{text[:90]}{'…' if len(text) > 90 else ''}\n     {item.uri}"
-        )
+    chosen = feed_called(service, feed)
+    with open_checked(service) as store:
+        found = page(store, chosen, limit, "", datetime.now(UTC))
+        if as_json:
+            click.echo(json.dumps({"feed": [{"post": item.uri} for item in found.items]}, indent=2))
+            return
+        for place, item in enumerate(found.items, 1):
+            stored = store.find_post(item.uri)
+            mark = "pinned  " if item.pinned else ""
+            line = "(not stored)" if stored is None else _line(stored.post)
+            click.echo(f"{place:3}  {mark}{line}\n     {item.uri}")
     if not found.items:
-        click.echo(f"{feed} is empty so far")
+        click.echo(f"{feed} is empty so far; `feedkit run` follows the network and fills it")
 
 
-@cli.command()
-@with_config
-@click.argument("post", required=False)
-@click.argument("feed", required=False)
-@click.option("--text", help="Try a text instead of a post.")
-@click.option("--lang", multiple=True, help="Languages that the text declares.")
-def why(config: Path, post: str | None, feed: str | None, text: str | None, lang: tuple[str]) -> None:
-    """Say why POST is in FEED or not, filter by filter; without FEED, for every feed.
-
-    POST is an at:// URI or a bsky.app link.
-    """
-    from feedkit.explain import MARKS, explain
-    from feedkit.post import Post
-
-    service = load(config)
-    store = None
-    if text is not None:
-        feed = feed or post
-        shown = Post(uri="at://did:plc:example/app.bsky.feed.post/text", text=text, langs=lang)
-        inside: frozenset[str] = frozenset()
-    elif post is None:
-        raise click.UsageError("name a post, or give --text")
-    else:
-        from feedkit.identity import resolve
-
-        uri = post if post.startswith("at://did:") else resolve(post, service.network)
-        store = open_checked(service)
-        stored = store.find_post(uri)
-        if stored is None:
-            raise click.ClickException(
-                f"{uri} is not stored: no feed kept it, or it was deleted or came before the "
-                "stream was read; try its text with --text"
-            )
-        shown, inside = stored.post, stored.feeds
-        click.echo(f"{' '.join(shown.text.split()) or '(no text)'}\n{uri}")
-        if stored.hidden:
-            click.echo("hidden: its author's account is not active")
-    chosen = [_feed(service, feed)] if feed else list(service.feeds.values())
-    for config_ in chosen:
-        verdict = explain(config_.filter, shown)
-        click.echo(f"\n{config_.name} {MARKS[verdict.verdict]}")
-        click.echo("\n".join(verdict.lines(1)))
-        if store is not None and (config_.name in inside) != (verdict.verdict is True):
-            click.echo("  stored otherwise: the filter has changed and will be decided again")
-
-
-@cli.command()
-@with_config
-@click.argument("files", nargs=-1, required=True)
-@click.option("--now", "to_now", is_flag=True, help="Move all times so that the last event is now.")
-def replay(config: Path, files: tuple[str, ...], to_now: bool) -> None:
-    """Fill the feeds from recorded FILES: Jetstream events, a JSON line each, plain, .gz or .zst;
-    - reads standard input. Runs no jobs."""
-    from feedkit.ingest import Ingest
-    from feedkit.sources.replay import Replay
-
-    log_to_stderr()
-    service = load(config)
-    store = open_checked(service)
-    source = Replay(files, service.engagement)
-    work = Ingest(service, store)
-    shift = 0
-    if to_now:
-        last = max((frame.time for frame in source.frames(None, 0, threading.Event()) if frame),
-                   default=0)  # fmt: skip
-        shift = int(datetime.now(UTC).timestamp() * 1_000_000) - last
-    work.run(_Shown(source, shift), threading.Event())
-    store.close()
-    click.echo(
-        f"{work.counts['events']} events, {work.counts['posts']} posts, "
-        f"{work.counts['hits']} hits in {len(service.feeds)} feeds"
+def _line(post: Post) -> str:
+    text = _text(post)
+    return (
+        f"{post.sort_at:%Y-%m-%d %H:%M} UTC  ♥ {post.likes}  ↻ {post.reposts}  "
+        f"{text if len(text) <= _TEXT else text[: _TEXT - 1] + '…'}"
     )
 
 
-class _Shown:
-    """A source with a progress line on a terminal, its times moved by `shift` microseconds."""
-
-    def __init__(self, source: object, shift: int) -> None:
-        self._source, self._shift = source, shift
-        self.name: str = source.name  # type: ignore[attr-defined]
-
-    def frames(self, cursor: int | None, time: int, stop: threading.Event) -> Iterator[Frame | None]:
-        from feedkit.event import moved
-
-        shown = sys.stderr.isatty()
-        for number, frame in enumerate(self._source.frames(cursor, time, stop), 1):  # type: ignore[attr-defined]
-            yield moved(frame, self._shift) if frame is not None and self._shift else frame
-            if shown and number % 1000 == 0:
-                click.echo(f"\r{number} events", nl=False, err=True)
-        if shown:
-            click.echo("\r", nl=False, err=True)
+def _text(post: Post) -> str:
+    return " ".join(post.text.split()) or "(no text)"
 
 
-def _feed(service: Service, name: str) -> FeedConfig:
-    from difflib import get_close_matches
+@cli.command(short_help="Say why a post is in a feed, or not.")
+@with_config
+@click.argument("post", required=False)
+@click.argument("feed", required=False)
+@click.option("--text", help="Explain a text instead of a post.")
+@click.option("--lang", multiple=True, help="A language that the text declares; may be repeated.")
+def why(
+    config: Path, post: str | None, feed: str | None, text: str | None, lang: tuple[str, ...]
+) -> None:
+    """Say why POST is in FEED or not, filter by filter; without FEED, for every feed.
 
-    if name not in service.feeds:
-        near = get_close_matches(name, service.feeds, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(service.feeds)}"
-        raise click.ClickException(f"no feed is called {name!r}{hint}")
-    return service.feeds[name]
+    POST is an at:// URI (with a DID or a handle) or a bsky.app link. One that is not stored is
+    fetched from the network. ✓ means that a filter keeps the post, ✗ that it does not, ? that
+    this is not known yet.
+    """
+    if text is None and post is None:
+        raise click.UsageError("name a post, or give a text: --text TEXT")
+    if text is None and lang:
+        raise click.UsageError("--lang belongs to --text; a post says its languages itself")
+    if text is not None and feed is not None:
+        raise click.UsageError("name a post or give --text, not both")
+    service = load(config)
+    if text is not None:
+        from feedkit.testing.posts import post as made
+
+        for chosen in _feeds(service, post):
+            click.echo("\n".join(_tree(service, chosen, made(text, langs=lang))))
+        return
+    feeds = _feeds(service, feed)
+    with open_checked(service) as store:
+        _why_stored_or_not(service, store, str(post), feeds)
+
+
+def _feeds(service: Service, name: str | None) -> list[FeedConfig]:
+    return [feed_called(service, name)] if name else list(service.feeds.values())
+
+
+def _why_stored_or_not(
+    service: Service, store: Store, pasted: str, feeds: list[FeedConfig]
+) -> None:
+    from feedkit.identity import fetch_post, resolve
+
+    uri = resolve(pasted, service.network)
+    stored = store.find_post(uri)
+    post = stored.post if stored else fetch_post(uri, service.network)
+    click.echo(f"{_text(post)}\n{uri}")
+    if stored is None:
+        reason = (
+            "it was deleted, or its account was not active"
+            if store.is_deleted(uri)
+            else "no feed kept it, or it came before the stream was read, or it is older than the "
+            "feeds keep posts"
+        )
+        click.echo(f"not stored: {reason}. This is how the filters decide today:")
+    elif stored.hidden:
+        click.echo("hidden: its author's account is not active, so no feed shows it")
+    for feed in feeds:
+        click.echo("\n".join(_tree(service, feed, post)))
+        if stored is not None:
+            for line in _otherwise(service, store, feed, stored):
+                click.echo(f"  {line}")
+
+
+def _tree(service: Service, feed: FeedConfig, post: Post) -> Iterator[str]:
+    from feedkit.explain import MARKS, explain
+
+    verdict = explain(feed.filter, post, service.filters)
+    yield f"\n{feed.name} {MARKS[verdict.verdict]}"
+    yield from verdict.lines(1)
+
+
+def _otherwise(
+    service: Service, store: Store, feed: FeedConfig, stored: StoredPost
+) -> Iterator[str]:
+    """Why the post is in the feed, or not, other than its filter says."""
+    from feedkit.explain import explain
+    from feedkit.skeleton import micros
+
+    wanted = explain(feed.filter, stored.post).verdict is True
+    if wanted == (feed.name in stored.feeds):
+        return
+    age = timedelta(microseconds=store.stream_clock() - micros(stored.post.sort_at))
+    if wanted and age > feed.keep:
+        yield f"not in the feed any longer: it is {count(age.days, 'day')} old (see keep)"
+    else:
+        yield "stored otherwise: the filter has changed; `feedkit jobs` decides it again"

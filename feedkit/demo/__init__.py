@@ -68,12 +68,8 @@ def _post(lang: str, text: str, extra: str, time: int) -> dict[str, Any]:
         post["facets"] = facets
     kind, _, value = extra.partition(":")
     if kind == "img":
-        blob = {
-            "$type": "blob",
-            "ref": {"$link": make_cid(text)},
-            "mimeType": "image/jpeg",
-            "size": 9,
-        }
+        link = {"$link": make_cid(text)}
+        blob = {"$type": "blob", "ref": link, "mimeType": "image/jpeg", "size": 9}
         post["embed"] = {
             "$type": "app.bsky.embed.images",
             "images": [{"alt": value, "image": blob, "aspectRatio": {"width": 3, "height": 2}}],

@@ -142,6 +142,11 @@ class Store:
         """The time of the newest event read; 0 before the first one."""
         return reading.stream_clock(self.db)
 
+    def live_clock(self) -> int:
+        """The time of the newest event read from a live stream, microseconds since 1970; 0 before
+        the first one."""
+        return reading.live_clock(self.db)
+
     # Rankings
 
     def save_version(
