@@ -66,23 +66,29 @@ def resolve(text: str, network: Network) -> str:
         did = resolve_handle(authority.lower(), network)
     else:
         raise Unresolved(
-            f"{_quoted(text)} is not a handle, a DID, an at:// URI or a bsky.app link to a profile, "
-            "post, feed or list"
+            f"{_quoted(text)} is not a handle, a DID, an at:// URI or a bsky.app link to a "
+            "profile, post, feed or list"
         )
     if not kind:
         return did
     return f"at://{did}/{_COLLECTIONS[kind]}/{rkey}" if link else f"at://{did}/{kind}"
 
 
+def resolve_post(text: str, network: Network) -> str:
+    """The at:// URI of the post that `text` means, as `resolve`. Raises `Unresolved`."""
+    uri = resolve(text, network)
+    if not is_post_uri(uri):
+        raise Unresolved(
+            f"{_quoted(text)} is no post; write at://DID/app.bsky.feed.post/RECORD-KEY, or the "
+            "post's bsky.app link"
+        )
+    return uri
+
+
 def fetch_post(uri: str, network: Network) -> Post:
     """The post at `uri` (at:// with a DID), as the AppView has it today, read by what reads the
     stream; it has no counts. Raises `Unresolved`."""
     what = f"for {uri}"
-    if not is_post_uri(uri):
-        raise Unresolved(
-            f"{_quoted(uri)} is no post; write at://DID/app.bsky.feed.post/RECORD-KEY, or the "
-            "post's bsky.app link"
-        )
     status, body = _ask(network, "app.bsky.feed.getPosts", {"uris": uri}, what)
     posts = body.get("posts")
     if status != 200 or not isinstance(posts, list):

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from feedkit.identity import learn_publishers
-from feedkit.matcher import Matcher
+from feedkit.matcher import Matcher, worth_saying
 from feedkit.settings import Service
 from feedkit.skeleton import by_keyset, micros, recipe, take_snapshot
-from feedkit.store import Pruned, Recipe, Store
+from feedkit.store import Pruned, Recipe, Store, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +34,21 @@ class Jobs:
             for name, feed in self._service.feeds.items()
             if not by_keyset(feed)
         }
-        due = self._store.feeds_due(ranked, micros(datetime.now(UTC)))
-        for name in due:
+        taken = 0
+        for name in self._store.feeds_due(ranked, micros(datetime.now(UTC))):
+            if self._stop.is_set():
+                break
             take_snapshot(self._store, self._service.feeds[name])
-        return len(due)
+            taken += 1
+        return taken
+
+    def rank_all(self) -> int:
+        """Take a snapshot of every feed that has them, due or not. Returns how many were taken."""
+        ranked = [feed for feed in self._service.feeds.values() if not by_keyset(feed)]
+        for feed in ranked:
+            take_snapshot(self._store, feed)
+        log.info("ranked %d of %d feeds; newest needs none", len(ranked), len(self._service.feeds))
+        return len(ranked)
 
     def prune(self) -> Pruned:
         """Remove what no feed keeps any longer."""
@@ -72,18 +83,17 @@ class Jobs:
         for problem in learn_publishers(self._service, self._store):
             log.warning("%s", problem)
 
-    def once(self) -> None:
-        """Do everything now, whether it is due or not."""
-        self.decide_again()
-        self.prune()
-        for feed in self._service.feeds.values():
-            if not by_keyset(feed):
-                take_snapshot(self._store, feed)
+    def once(self) -> bool:
+        """Decide again, prune and rank every feed, now. Whether all of it worked; what did not is
+        logged."""
+        done = [_Contained(job)() for job in (self.decide_again, self.prune, self.rank_all)]
+        return all(done)
 
     def run(self, stop: threading.Event) -> None:
         """Do all jobs on their clocks until `stop` is set; the one that is running then ends."""
         scheduler = BackgroundScheduler(
-            timezone=UTC, job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
+            timezone=UTC,
+            job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None},
         )
         jobs: list[tuple[Callable[[], object], float]] = [
             (self.decide_again, 60),
@@ -93,7 +103,7 @@ class Jobs:
         ]
         for job, seconds in jobs:
             scheduler.add_job(
-                _contained(job), "interval", seconds=seconds, name=job.__name__, id=job.__name__,
+                _Contained(job), "interval", seconds=seconds, name=job.__name__, id=job.__name__,
                 next_run_time=datetime.now(UTC),
             )  # fmt: skip
         scheduler.start()
@@ -104,14 +114,36 @@ class Jobs:
             scheduler.shutdown(wait=True)
 
 
-def _contained(job: Callable[[], object]) -> Callable[[], None]:
-    def once() -> None:
-        try:
-            job()
-        except Exception:
-            log.exception("the job %s failed; it is tried again at its next time", job.__name__)
+class _Contained:
+    """A job whose failures are logged, ever more rarely while they last: some are tried again
+    every second."""
 
-    return once
+    def __init__(self, job: Callable[[], object]) -> None:
+        self._job, self._name = job, job.__name__
+        self._failures = 0
+
+    def __call__(self) -> bool:
+        try:
+            self._job()
+        except StoreError as error:
+            self._failures += 1
+            if worth_saying(self._failures):
+                log.error("the job %s failed, %s: %s", self._name, self._times(), error)
+            return False
+        except Exception:
+            self._failures += 1
+            if worth_saying(self._failures):
+                log.exception(
+                    "the job %s failed, %s; please report this", self._name, self._times()
+                )
+            return False
+        if self._failures:
+            log.info("the job %s works again", self._name)
+            self._failures = 0
+        return True
+
+    def _times(self) -> str:
+        return "once" if self._failures == 1 else f"{self._failures} times in a row"
 
 
 def _names(names: set[str]) -> str:

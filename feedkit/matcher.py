@@ -15,13 +15,14 @@ from types import TracebackType
 
 from ahocorasick_rs import AhoCorasick
 
-from feedkit.plugin import Filter, Plugin
+from feedkit.plugin import Filter, Key, Plugin
 from feedkit.post import Post
-from feedkit.text import Place, normalise, places
+from feedkit.text import Place, in_word, normalise, places, words
 
 log = logging.getLogger(__name__)
 
 EVERYWHERE: frozenset[Place] = frozenset({"text", "alt", "link"})
+BESIDE: frozenset[Place] = frozenset({"alt", "link"})
 SLOW = 0.05  # seconds for one post, after which a filter is named as slow
 
 
@@ -40,14 +41,11 @@ class Matcher:
         values: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
         for number, (_, filter) in enumerate(self._feeds):
             keys = filter.keys()
-            if keys is None or any(kind == "text" and not normalise(v) for kind, v in keys):
+            if keys is None or any(kind in ("text", "word") and not normalise(v) for kind, v in keys):
                 self._always.append(number)
                 continue
-            for kind, value in keys:
-                if kind == "lang":
-                    value = value.lower()
-                elif kind not in ("author", "mention"):
-                    value = normalise(value)
+            for key in keys:
+                kind, value = _folded(*key)
                 values[kind][value].append(number)
         texts = values.pop("text", {})
         self._texts = tuple(tuple(numbers) for numbers in texts.values())
@@ -117,6 +115,25 @@ def haystack(post: Post) -> str:
     return "\n".join(normalise(text) for _, text in places(post, EVERYWHERE))
 
 
+def _folded(kind: str, value: str) -> Key:
+    """A key in the form in which it is looked up."""
+    if kind == "lang":
+        return kind, value.lower()
+    if kind in ("author", "mention"):
+        return kind, value
+    value = normalise(value)
+    if kind == "word" and not all(map(in_word, value)):
+        kind = "text"  # it has no borders that could be seen
+    return kind, value
+
+
+def _words(post: Post) -> Iterable[str]:
+    found = words(normalise(post.text))
+    for _, text in places(post, BESIDE):
+        found = found | words(normalise(text))
+    return found
+
+
 def _langs(post: Post) -> Iterable[str]:
     for lang in post.langs:
         yield lang.lower()
@@ -129,6 +146,7 @@ _VALUES_OF: dict[str, Callable[[Post], Iterable[str]]] = {
     "lang": _langs,
     "mention": lambda post: post.mentions,
     "tag": lambda post: post.tags,
+    "word": _words,
 }
 
 

@@ -15,7 +15,7 @@ from pydantic import Field as Field
 from feedkit.parameters import Parameters
 from feedkit.post import Post, Request
 
-# («text» | «tag» | «domain» | «author» | «mention» | «lang», the normalised value)
+# («word» | «text» | «tag» | «domain» | «author» | «mention» | «lang», the normalised value)
 Key = tuple[str, str]
 COUNTS = frozenset({"likes", "reposts", "replies", "quotes"})  # the needs that no hydrator provides
 
@@ -52,7 +52,8 @@ class Filter(Plugin):
     def keys(self) -> AbstractSet[Key] | None:
         """«A post with none of these cannot match», or None: «ask me about every post».
 
-        Keys: ("text", a literal that stands in the post's text, alt texts or link card),
+        Keys: ("word", a whole word of the post's text, alt texts or link card), ("text", a literal
+        that stands anywhere in these),
         ("tag", tag), ("domain", domain), ("author", DID), ("mention", DID), ("lang", language).
         Literals are compared normalised and anywhere, so a key may be found where `match` then
         says no; never the other way round.
@@ -186,11 +187,12 @@ def _parts(kind: type[All] | type[Any], part: Filter) -> tuple[Filter, ...]:
 
 
 _COMMONNESS = {
-    "author": 0.01,
-    "mention": 0.02,
+    "author": 0.001,
+    "mention": 0.002,
     "domain": 0.1,
     "tag": 0.1,
     "text": 1.0,
+    "word": 0.5,
     "lang": 500.0,
 }
 
@@ -199,7 +201,8 @@ def commonness(keys: AbstractSet[Key]) -> float:
     """A guess at how many posts have one of these keys: long literals are rare, so of a
     conjunction the part with the rarest keys goes into the look-up."""
     return sum(
-        _COMMONNESS.get(kind, 1000.0) * (4.0 ** (4 - min(len(value), 12)) if kind == "text" else 1)
+        _COMMONNESS.get(kind, 1000.0)
+        * (4.0 ** (4 - min(len(value), 12)) if kind in ("text", "word") else 1)
         for kind, value in keys
     )
 

@@ -15,7 +15,7 @@ LAYERS = {
     2: ["filters", "rankers", "selectors"],
     3: ["settings", "config", "reference", "matcher"],
     4: ["sources", "store"],
-    5: ["identity", "ingest", "skeleton", "jobs", "explain"],
+    5: ["identity", "ingest", "skeleton", "jobs", "explain", "recording", "backtest"],
     6: ["testing", "web"],
     7: ["cli", "__main__"],
 }

@@ -140,7 +140,7 @@ def test_only_the_filters_that_a_post_concerns_are_asked():
         ({("text", "kernel panic")}, Keywords(["a", "b", "c"]) & Keywords("kernel panic")),
         (None, ~Keywords("x")),
         (None, Keywords("x") | Reply()),
-        ({("text", "x"), ("tag", "y")}, Keywords("x") | Hashtags("y")),
+        ({("word", "x"), ("tag", "y")}, Keywords("x") | Hashtags("y")),
     ],
 )
 def test_of_a_conjunction_the_rarest_part_is_looked_up(found, filter):

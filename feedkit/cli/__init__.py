@@ -12,7 +12,14 @@ import traceback
 import click
 
 import feedkit
-from feedkit.cli import network, project, reading, replaying, running  # noqa: F401 (they add their verbs)
+from feedkit.cli import (  # noqa: F401 (they add their verbs)
+    experiments,
+    network,
+    project,
+    reading,
+    replaying,
+    running,
+)
 from feedkit.cli.group import cli
 
 

@@ -7,16 +7,32 @@ import shutil
 from collections.abc import Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from feedkit.cli.group import Mistake, cli, config_was_named, count, feed_called, load, with_config
+from feedkit.cli.new_plugin import new_plugin
 
 
-@cli.command(short_help="Make a project: a configuration and a plugin.")
+@cli.command(short_help="Make a project, or a plugin in it.")
 @click.argument("directory", type=click.Path(path_type=Path))
-def new(directory: Path) -> None:
-    """Make DIRECTORY with a configuration, an example plugin and what a PaaS needs."""
+@click.argument("name", required=False)
+@click.option(
+    "--kind", type=click.Choice(["filter", "ranker", "selector"]), default="filter",
+    show_default=True, help="What kind of plugin.",
+)  # fmt: skip
+def new(directory: Path, name: str | None, kind: Literal["filter", "ranker", "selector"]) -> None:
+    """Make DIRECTORY with a configuration, an example plugin and what a PaaS needs.
+
+    In a project, `feedkit new plugin NAME` writes a plugin into feeds/ and a test of it into
+    tests/.
+    """
+    if name is not None:
+        if str(directory) != "plugin":
+            raise click.UsageError("write `new DIRECTORY`, or `new plugin NAME`")
+        new_plugin(name, kind, Path())
+        return
     try:
         if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
             raise Mistake(

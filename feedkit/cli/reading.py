@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from feedkit.cli.group import cli, count, feed_called, load, open_checked, with_config
+from feedkit.cli.group import cli, feed_called, load, open_checked, with_config
 
 if TYPE_CHECKING:
     from feedkit.post import Post
@@ -99,22 +99,25 @@ def _feeds(service: Service, name: str | None) -> list[FeedConfig]:
 def _why_stored_or_not(
     service: Service, store: Store, pasted: str, feeds: list[FeedConfig]
 ) -> None:
-    from feedkit.identity import fetch_post, resolve
+    from feedkit.identity import fetch_post, resolve_post
 
-    uri = resolve(pasted, service.network)
+    uri = resolve_post(pasted, service.network)
     stored = store.find_post(uri)
-    post = stored.post if stored else fetch_post(uri, service.network)
-    click.echo(f"{_text(post)}\n{uri}")
     if stored is None:
         reason = (
             "it was deleted, or its account was not active"
             if store.is_deleted(uri)
-            else "no feed kept it, or it came before the stream was read, or it is older than the "
-            "feeds keep posts"
+            else "no feed kept it, or it came before the stream was read, or it is older than "
+            "what the feeds keep"
         )
-        click.echo(f"not stored: {reason}. This is how the filters decide today:")
-    elif stored.hidden:
-        click.echo("hidden: its author's account is not active, so no feed shows it")
+        click.echo(f"{uri}\nnot stored: {reason}")
+        post = fetch_post(uri, service.network)
+        click.echo(f"{_text(post)}\nthe network has it; today the filters say of it:")
+    else:
+        post = stored.post
+        click.echo(f"{uri}\n{_text(post)}")
+        if stored.hidden:
+            click.echo("hidden: its author's account is not active, so no feed shows it")
     for feed in feeds:
         click.echo("\n".join(_tree(service, feed, post)))
         if stored is not None:
@@ -134,6 +137,7 @@ def _otherwise(
     service: Service, store: Store, feed: FeedConfig, stored: StoredPost
 ) -> Iterator[str]:
     """Why the post is in the feed, or not, other than its filter says."""
+    from feedkit.duration import duration_text
     from feedkit.explain import explain
     from feedkit.skeleton import micros
 
@@ -142,6 +146,6 @@ def _otherwise(
         return
     age = timedelta(microseconds=store.stream_clock() - micros(stored.post.sort_at))
     if wanted and age > feed.keep:
-        yield f"not in the feed any longer: it is {count(age.days, 'day')} old (see keep)"
+        yield f"not in the feed any longer: it keeps posts for {duration_text(feed.keep)}"
     else:
         yield "stored otherwise: the filter has changed; `feedkit jobs` decides it again"

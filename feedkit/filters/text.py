@@ -72,17 +72,15 @@ class Keywords(Filter):
         if self.case:
             return next(self._found(post), None) is not None
         # The same as `_found`, but fast: with thousands of feeds it is most of the work.
-        for _, text in places(post, self.in_):
-            folded = normalise(text)
-            if self._whole and not self._whole.isdisjoint(words(folded)):
-                return True
-            for word in self._others:
-                if word in folded and self._counts(folded, word):
-                    return True
-        return not self._tags.isdisjoint(post.tags)
+        if self._in_text_alone:
+            return self._says(post.text) or not self._tags.isdisjoint(post.tags)
+        return any(self._says(text) for _, text in places(post, self.in_)) or (
+            not self._tags.isdisjoint(post.tags)
+        )
 
     def keys(self) -> AbstractSet[Key]:
-        return {("text", word) for word in self._folded} | {("tag", tag) for tag in self._tags}
+        found: set[Key] = {("word", word) for word in self._whole}
+        return found | {("text", word) for word in self._others} | {("tag", t) for t in self._tags}
 
     def explain(self, post: Post) -> str:
         found: dict[str, set[str]] = {}
@@ -102,6 +100,10 @@ class Keywords(Filter):
     @cached_property
     def _excepted(self) -> tuple[str, ...]:
         return tuple(normalise(phrase, self.case) for phrase in self.except_)
+
+    @cached_property
+    def _in_text_alone(self) -> bool:
+        return self.in_ == TEXT
 
     @cached_property
     def _folded(self) -> tuple[str, ...]:
@@ -137,6 +139,12 @@ class Keywords(Filter):
         for sought in self._sought:
             if sought.folded[0] == "#" and sought.folded[1:] in self._tags & post.tags:
                 yield sought, "tags"
+
+    def _says(self, text: str) -> bool:
+        folded = normalise(text)
+        if self._whole and not self._whole.isdisjoint(words(folded)):
+            return True
+        return any(word in folded and self._counts(folded, word) for word in self._others)
 
     def _counts(self, text: str, word: str) -> bool:
         for start, end in occurrences(text, word):

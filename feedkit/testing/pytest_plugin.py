@@ -92,7 +92,9 @@ class _Example(pytest.Item):
         if problem is not None:
             raise _Problem(problem)
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> str:
+    def repr_failure(
+        self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None
+    ) -> str:
         if isinstance(excinfo.value, _Problem):
             return str(excinfo.value)
         return str(super().repr_failure(excinfo))
@@ -152,5 +154,7 @@ def feedkit_config(pytestconfig: pytest.Config) -> Service:
     """The checked configuration: `feedkit_config.feeds["birds"].filter`."""
     file = pytestconfig.stash[_found]
     if file is None:
-        pytest.fail("no config.yaml with a feedkit service was found; name it: --feedkit-config FILE")
+        pytest.fail(
+            "no config.yaml with a feedkit service was found; name it: --feedkit-config FILE"
+        )
     return _load(file, pytest.fail.Exception)
