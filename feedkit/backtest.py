@@ -109,8 +109,9 @@ def _difference(
     name: str, old: Outcome | None, new: Outcome | None, texts: dict[str, str], page: int
 ) -> Difference:
     if old is None or new is None:
-        sizes = [len(side.kept) if side else None for side in (old, new)]
-        return Difference(name, *sizes)
+        return Difference(
+            name, before=len(old.kept) if old else None, after=len(new.kept) if new else None
+        )
     had, has = set(old.kept), set(new.kept)
     before = {post.uri: place for place, post in enumerate(old.shown, 1)}
     after = {post.uri: place for place, post in enumerate(new.shown, 1)}

@@ -13,8 +13,8 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
@@ -84,12 +84,14 @@ def record(
     done = _begun(part, header) if part.exists() else Recorded()
     source = _Tapped(stream, engagement, done)
     until = monotonic() + length.total_seconds()
-    with part.open("ab") as out:
+    with (
+        part.open("ab") as out,
+        closing(_frames(source, done, stop)) as frames,
+    ):
         if not out.tell():
             out.write(json.dumps(header).encode() + b"\n")
         shown = 0.0
-        frames = source.frames(done.cursor or None, done.last, stop) if done.span < length else ()
-        for frame in frames:
+        for frame in frames if done.span < length else ():
             if frame is not None and (frame.events or frame.skipped) and source.line:
                 out.write(source.line + b"\n")
                 done.add(frame)
@@ -129,6 +131,12 @@ class _Tapped(Jetstream):
         frame = super()._decode(message, position)
         self.line = b" ".join(message.splitlines())
         return frame
+
+
+def _frames(
+    source: Jetstream, done: Recorded, stop: threading.Event
+) -> Generator[Frame | None, None, None]:
+    yield from source.frames(done.cursor or None, done.last, stop)
 
 
 def _begun(part: Path, header: dict[str, Any]) -> Recorded:

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from feedkit.cli.group import (
+    Mistake,
     cli,
+    config_was_named,
+    count,
+    feed_called,
+    load,
+    log_to_stderr,
     with_config,
 )
+from feedkit.cli.running import stop_on_signal
+from feedkit.plugin import COUNTS
 
 if TYPE_CHECKING:
-    pass
+    from feedkit.backtest import Difference
 
 _TOLD = 10  # posts listed of those that enter, and of those that leave
 

@@ -91,7 +91,7 @@ from feeds.$name import $cls
 from feedkit.testing import check_plugin
 
 
-@pytest.mark.parametrize("text", ["A grey heron by the river", "今日は川べりで大きなアオサギに会いました。"])
+@pytest.mark.parametrize("text", ["A grey heron by the river", "🐦" * 20])
 def test_keeps(post, text):
     assert $cls().match(post(text))
 

@@ -152,10 +152,10 @@ def check_free(host: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except (OSError, UnicodeError) as error:
-        number = getattr(error, "errno", None)
-        if number == errno.EADDRINUSE:
+        cause = getattr(error, "errno", None)
+        if cause == errno.EADDRINUSE:
             remedy = "another process listens there; stop it, or choose another --port ($PORT)"
-        elif number == errno.EACCES:
+        elif cause == errno.EACCES:
             remedy = "the system keeps that port to itself; choose a --port ($PORT) above 1023"
         else:
             said = getattr(error, "strerror", None) or str(error)

@@ -46,7 +46,8 @@ def contracts(service: Service) -> Iterator[Case]:
     for feed in service.feeds.values():
         for root in (feed.filter, feed.rank, *feed.select):
             for plugin in root.walk():
-                if not type(plugin).__module__.startswith("feedkit.") and plugin not in seen:
+                own = type(plugin).__module__.startswith("feedkit.")
+                if isinstance(plugin, Plugin) and not own and plugin not in seen:
                     seen.add(plugin)
                     yield Case(f"plugin {plugin!r}", partial(_contract, plugin))
 

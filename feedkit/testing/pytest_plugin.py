@@ -157,4 +157,4 @@ def feedkit_config(pytestconfig: pytest.Config) -> Service:
         pytest.fail(
             "no config.yaml with a feedkit service was found; name it: --feedkit-config FILE"
         )
-    return _load(file, pytest.fail.Exception)
+    return _load(file, pytest.UsageError)

@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from flask import Blueprint, current_app, render_template
 
+from feedkit.post import Post
+from feedkit.settings import FeedConfig
 from feedkit.skeleton import page
+from feedkit.store import Store
 from feedkit.web.xrpc import feed_uri
 
 blueprint = Blueprint("pages", __name__)
 
-SHOWN = 5
+POSTS = 5  # shown of a feed
+FEEDS = 50  # whose posts are shown; further ones are named only
 
 
 @blueprint.get("/")
 def index() -> str:
     service, store = current_app.config["SERVICE"], current_app.config["STORE"]
     now = datetime.now(UTC)
-    feeds: list[dict[str, Any]] = []
-    for feed in service.feeds.values():
-        if not feed.served:
-            continue
-        items = page(store, feed, SHOWN, "", now).items
-        posts = [store.find_post(item.uri) for item in items]
-        feeds.append(
-            {
-                "config": feed,
-                "uri": feed_uri(service, feed),
-                "rank": feed.rank.yaml_name(),
-                "posts": [found.post for found in posts if found is not None],
-            }
-        )
-    return render_template("index.html", service=service, feeds=feeds, now=now)
+    served = [feed for feed in service.feeds.values() if feed.served]
+    feeds = [
+        {
+            "config": feed,
+            "uri": feed_uri(service, feed),
+            "link": f"https://bsky.app/profile/{feed.publisher or service.publisher}"
+            f"/feed/{feed.name}",
+            "rank": feed.rank.yaml_name(),
+            "posts": _first_posts(store, feed, now) if number < FEEDS else None,
+        }
+        for number, feed in enumerate(served)
+    ]
+    return render_template("index.html", service=service, feeds=feeds)
+
+
+def _first_posts(store: Store, feed: FeedConfig, now: datetime) -> list[tuple[Post, bool]]:
+    """The first posts of the feed, as far as they are stored, and which of them are pinned."""
+    items = page(store, feed, POSTS, "", now).items
+    found = [(store.find_post(item.uri), item.pinned) for item in items]
+    return [(stored.post, pinned) for stored, pinned in found if stored is not None]
 
 
 @blueprint.app_template_filter("ago")

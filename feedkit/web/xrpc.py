@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn, cast
 
 from flask import Blueprint, current_app, request
 
@@ -30,7 +30,9 @@ GENERATOR = "app.bsky.feed.generator"
 def did_document() -> dict[str, Any]:
     service = _service()
     if service.did != f"did:web:{service.hostname}":
-        raise XrpcError("NotFound", f"this service is {service.did}; its document is elsewhere", 404)
+        raise XrpcError(
+            "NotFound", f"this service is {service.did}; its document is elsewhere", 404
+        )
     return {
         "@context": ["https://www.w3.org/ns/did/v1"],
         "id": service.did,
@@ -92,7 +94,7 @@ def health() -> tuple[dict[str, Any], int]:
 
 
 @blueprint.route("/xrpc/<nsid>", methods=["GET", "POST"])
-def unknown_method(nsid: str) -> None:
+def unknown_method(nsid: str) -> NoReturn:
     if f"/xrpc/{nsid}" in _METHODS:
         raise XrpcError("InvalidRequest", f"{nsid} takes GET, not {request.method}", 405)
     raise XrpcError("MethodNotImplemented", f"this service does not implement {nsid}", 501)
@@ -125,11 +127,11 @@ def _skeleton_item(item: Item) -> dict[str, Any]:
 
 
 def _service() -> Service:
-    return current_app.config["SERVICE"]
+    return cast(Service, current_app.config["SERVICE"])
 
 
 def _store() -> Store:
-    return current_app.config["STORE"]
+    return cast(Store, current_app.config["STORE"])
 
 
 def _one(name: str, default: str | None = None) -> str:
@@ -168,6 +170,7 @@ def _feed(service: Service, uri: str) -> FeedConfig:
 
 def _publishes(publisher: str, authority: str) -> bool:
     return authority in (publisher, publisher_did(publisher))
+
 
 def _mark_asked(store: Store, feed: FeedConfig, now: datetime) -> None:
     """Note that someone reads the feed, so that it is ranked again."""
