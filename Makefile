@@ -30,6 +30,7 @@ bench: .venv/ready
 
 docs: .venv/ready
 	$(BIN)/python -m feedkit.reference
+	$(BIN)/python -m feedkit.cli.docs
 
 clean:
 	rm -rf .venv .demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

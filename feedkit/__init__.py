@@ -3,7 +3,8 @@
 These are the names that a plugin author imports; everything else is feedkit's own business.
 """
 
-from feedkit.filters.author import Author, Mentions, Quote, Reply
+from feedkit.accounts import Accounts
+from feedkit.filters.author import Author, FollowedBy, InList, Mentions, Quote, Reply
 from feedkit.filters.boolean import AtLeastOf, Everything, SameAs, Sample
 from feedkit.filters.content import HasMedia, Labelled, LinksTo
 from feedkit.filters.numbers import AltText, Count, Length
@@ -26,10 +27,10 @@ from feedkit.selectors.variety import Diversify, Shuffle
 __version__ = "0.1.0"
 
 __all__ = [
-    "All", "AltText", "Any", "AtLeast", "AtLeastOf", "Author", "AuthorDecay", "Blend",
+    "Accounts", "All", "AltText", "Any", "AtLeast", "AtLeastOf", "Author", "AuthorDecay", "Blend",
     "BlendPart", "Boost", "Conversation", "Count", "Diversify", "Everything", "Expression",
-    "Fading", "Feed", "Field", "Filter", "Gravity", "HalfLife", "HasMedia", "Hashtags",
-    "Imported", "Keywords", "Labelled", "Language", "Length", "LinksTo", "Mentions", "Newest",
+    "Fading", "Feed", "Field", "Filter", "FollowedBy", "Gravity", "HalfLife", "HasMedia", "Hashtags",
+    "Imported", "InList", "Keywords", "Labelled", "Language", "Length", "LinksTo", "Mentions", "Newest",
     "Not", "OnePerLink", "OnePerText", "OnePerThread", "PerAuthor", "Pin", "Pinned", "Post",
     "Posted", "Quote", "Random", "Ranker", "RedditHot", "Regex", "Reply", "Request", "Rotate",
     "RotatedPost", "SameAs", "Sample", "Selector", "Shuffle", "Throttle", "Top", "Viewer",

@@ -1,4 +1,4 @@
-"""The contract: what a filter, a ranker, a selector and a feed are.
+"""The contract: what a filter, a ranker, a selector, a hydrator and a feed are.
 
 Derive from one of these in `feeds/*.py`; feedkit finds the class by itself, and its name in YAML
 is the class name in snake case. Parameters are annotated fields; see docs/plugins.md.
@@ -6,17 +6,19 @@ is the class name in snake case. Parameters are annotated fields; see docs/plugi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import typing
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import ClassVar, Literal
 
 from pydantic import Field as Field
 
+from feedkit.accounts import NotKnownYet
+from feedkit.context import Context
+from feedkit.keys import Key, commonness
 from feedkit.parameters import Parameters
 from feedkit.post import Post, Request
 
-# («word» | «text» | «tag» | «domain» | «author» | «mention» | «lang», the normalised value)
-Key = tuple[str, str]
 COUNTS = frozenset({"likes", "reposts", "replies", "quotes"})  # the needs that no hydrator provides
 
 
@@ -53,8 +55,8 @@ class Filter(Plugin):
         """«A post with none of these cannot match», or None: «ask me about every post».
 
         Keys: ("word", a whole word of the post's text, alt texts or link card), ("text", a literal
-        that stands anywhere in these),
-        ("tag", tag), ("domain", domain), ("author", DID), ("mention", DID), ("lang", language).
+        anywhere in these), ("tag", …), ("domain", …), ("author", DID), ("mention", DID),
+        ("lang", …).
         Literals are compared normalised and anywhere, so a key may be found where `match` then
         says no; never the other way round.
         """
@@ -65,17 +67,29 @@ class Filter(Plugin):
         return [self.match(post) for post in posts]
 
     def decide(self, post: Post) -> bool | None:
-        """The verdict that everything uses: True, False, or None while what the filter needs has
-        not been found out yet. Raises `WrongType` where `match` returns no bool."""
-        if self.needs and not self.needs <= post.features.keys():
+        """The verdict that everything uses: True, False, or None while what the filter needs, or
+        whom its `Accounts` mean, has not been found out yet. Raises `WrongType` where `match`
+        returns no bool."""
+        if needs := self.needs:
+            if not needs <= post.features.keys():
+                return None
+            if any(post.features[word] is None for word in needs):
+                return self.when_missing()
+        try:
+            verdict = self.match(post)
+        except NotKnownYet:
             return None
-        verdict = self.match(post)
         if verdict is True or verdict is False:
             return verdict
         raise WrongType(
             f"{type(self).__name__}.match returned {type(verdict).__name__}, not True or False; "
             "wrap it in bool(…)"
         )
+
+    def when_missing(self) -> bool | None:
+        """The verdict where a hydrator found nothing for a word in `needs`. None: what the feed
+        says under `missing:`, of its filter as a whole."""
+        return None
 
     def explain(self, post: Post) -> str:
         """What in `post` made the filter match, for `feedkit why`; empty if there is no more to
@@ -186,27 +200,6 @@ def _parts(kind: type[All] | type[Any], part: Filter) -> tuple[Filter, ...]:
     return part.filters if isinstance(part, kind) else (part,)
 
 
-_COMMONNESS = {
-    "author": 0.001,
-    "mention": 0.002,
-    "domain": 0.1,
-    "tag": 0.1,
-    "text": 1.0,
-    "word": 0.5,
-    "lang": 500.0,
-}
-
-
-def commonness(keys: AbstractSet[Key]) -> float:
-    """A guess at how many posts have one of these keys: long literals are rare, so of a
-    conjunction the part with the rarest keys goes into the look-up."""
-    return sum(
-        _COMMONNESS.get(kind, 1000.0)
-        * (4.0 ** (4 - min(len(value), 12)) if kind in ("text", "word") else 1)
-        for kind, value in keys
-    )
-
-
 class Ranker(Plugin):
     """Gives every candidate a number; the highest comes first, equal ones newest first.
 
@@ -246,6 +239,31 @@ class Selector(Plugin):
         return ()
 
 
+class Hydrator(Plugin):
+    """Finds out what a post does not carry: a model's score, its author's followers.
+
+    `provides`: the words that it knows about, each with the type of its value, as JSON can hold
+    it: `provides = {"bird": float}`. A filter or ranker with `needs = {"bird"}` then reads
+    `post.features["bird"]`. Only posts are looked at whose place in a feed depends on it.
+    """
+
+    kind = "hydrator"
+
+    provides: ClassVar[Mapping[str, typing.Any]] = {}
+    batch: ClassVar[int] = 25  # how many posts one call gets at most
+    deadline: ClassVar[float] = 30.0  # seconds after which the answer of a call comes too late
+    tries: ClassVar[int] = 5  # how often a post is asked for before it is given up
+    backoff: ClassVar[float] = 10.0  # seconds before the second try; four times as long each time
+
+    def load(self) -> None:
+        """Called once in a process, before the first post: read the model."""
+
+    def hydrate(self, posts: Sequence[Post], context: Context) -> list[dict[str, typing.Any]]:
+        """For each of `posts`, in order, what is known of it, by word. None: there is nothing to
+        be known. A word left out is asked for again later, as are all posts if this raises."""
+        raise NotImplementedError(f"{type(self).__name__} has no hydrate(self, posts, context)")
+
+
 class Feed:
     """A complete feed in Python. A plain class: its attributes are the settings that a feed has
     in YAML, and go through the same checks. `name` is the record key, the class name in snake
@@ -262,8 +280,10 @@ class Feed:
     name: str = ""
 
 
-Kind = Literal["filter", "ranker", "selector"]
-KINDS: dict[str, type[Plugin]] = {"filter": Filter, "ranker": Ranker, "selector": Selector}
+Kind = Literal["filter", "ranker", "selector", "hydrator"]
+KINDS: dict[str, type[Plugin]] = {
+    "filter": Filter, "ranker": Ranker, "selector": Selector, "hydrator": Hydrator,
+}  # fmt: skip
 
 
 def needs_of(plugins: Iterable[Parameters]) -> frozenset[str]:
@@ -278,6 +298,6 @@ def needs_of(plugins: Iterable[Parameters]) -> frozenset[str]:
 
 
 __all__ = [
-    "COUNTS", "KINDS", "All", "Any", "Feed", "Field", "Filter", "Key", "Kind", "Not",
-    "Pinned", "Plugin", "Ranker", "Selector", "WrongType", "commonness", "needs_of",
+    "COUNTS", "KINDS", "All", "Any", "Context", "Feed", "Field", "Filter", "Hydrator", "Key",
+    "Kind", "Not", "Pinned", "Plugin", "Ranker", "Selector", "WrongType", "commonness", "needs_of",
 ]  # fmt: skip

@@ -37,10 +37,10 @@ examples:
     )
     assert set(tried.values()) == {None}
     assert list(tried) == [
-        "in: A heron, langs: ('en-GB',), images: ('a grey heron',)",
+        "in: A heron, langs: en-GB, images: a grey heron",
         "out: A heron",
-        "out: A heron, langs: ('de',), images: ('',)",
-        "out: A wren, langs: ('en',), images: ('',)",
+        'out: A heron, langs: de, images: ""',
+        'out: A wren, langs: en, images: ""',
     ]
 
 
@@ -85,16 +85,14 @@ LIKED = "filter: reply\nrank: {gravity: {gravity: 1.8}}\n"
 def test_posts_come_out_in_this_order(tmp_path):
     # 9/(6+2)^1.8 = 0.21 < 5/(2+2)^1.8 = 0.41 < 2/2^1.8 = 0.57
     right = "order: [{text: new, likes: 2}, {text: b, likes: 5, age: 2h}, {likes: 9, age: 6h}]"
-    assert problems(tmp_path, LIKED + right) == {
-        "order: new, likes: 2, b, age: 2:00:00, …, age: 6:00:00, likes: 9": None
-    }
+    assert problems(tmp_path, LIKED + right) == {"order: 3 posts": None}
     wrong = "order: [{text: b, likes: 5, age: 2h}, {text: new, likes: 2}, {likes: 9, age: 6h}]"
     (said,) = problems(tmp_path, LIKED + wrong).values()
     assert said == (
         f"{tmp_path}/config.yaml:3: the posts come out in another order:\n"
-        "  1. new, likes: 2  0.574349  (should be 2)\n"
-        "  2. b, age: 2:00:00, likes: 5  0.412346  (should be 1)\n"
-        "  3. age: 6:00:00, likes: 9  0.213168"
+        "  1. new, likes: 2  score 0.574349  (should be 2)\n"
+        "  2. b, age: 2h, likes: 5  score 0.412346  (should be 1)\n"
+        "  3. age: 6h, likes: 9  score 0.213148"
     )
 
 
@@ -108,7 +106,7 @@ def test_selectors_take_part_and_what_they_drop_is_said(tmp_path):
     )
     assert set(problems(tmp_path, text).values()) == {None}
     (said,) = problems(tmp_path, text + "  - {text: unliked, age: 3m}\n").values()
-    assert said.endswith("left out: unliked, age: 0:03:00")
+    assert said.endswith("left out: unliked, age: 3m")
 
 
 def test_posts_without_an_author_are_by_different_people(tmp_path):
@@ -145,7 +143,9 @@ def test_contracts_are_of_the_users_own_plugins_once_each(tmp_path):
         "class Yours(Mine):\n"
         "    def match(self, post):\n        return bool(post.text)\n"
     )
-    feed(tmp_path, "filter: {any: [mine, {not: mine}, {mine: 0}, yours, {keywords: heron}]}")
+    feed(
+        tmp_path, "filter: {all: [{keywords: heron}, {any: [mine, {not: mine}, {mine: 0}, yours]}]}"
+    )
     service = load_config(tmp_path / "config.yaml", {})
     tried = {case.name: case.problem() for case in contracts(service)}
     assert tried == {

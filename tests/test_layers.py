@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1] / "feedkit"
 
 LAYERS = {
     0: ["text", "post", "event", "duration", "times", "addresses", "chance", "demo"],
-    1: ["parameters", "plugin"],
+    1: ["keys", "context", "awaiting", "parameters", "plugin"],
     2: ["filters", "rankers", "selectors"],
     3: ["settings", "config", "reference", "matcher"],
     4: ["sources", "store"],

@@ -89,7 +89,11 @@ def open_checked(service: Service) -> Store:
     from feedkit.store import open_store
 
     store = open_store(service.store)
-    store.check_schema()
+    try:
+        store.check_schema()
+    except BaseException:
+        store.close()
+        raise
     return store
 
 

@@ -12,6 +12,7 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from feedkit.accounts import Accounts
 from feedkit.config.yamltree import MappingNode, Node, Scalar, Sequence
 from feedkit.parameters import Parameters
 from feedkit.plugin import Plugin
@@ -88,7 +89,8 @@ def shape_of(annotation: Any) -> Shape:
     if annotation is timedelta:
         return Shape(duration=True)
     return Shape(
-        mapping=issubclass(annotation, (BaseModel, Mapping)) or typing.is_typeddict(annotation)
+        mapping=issubclass(annotation, (BaseModel, Mapping, Accounts))
+        or typing.is_typeddict(annotation)
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from feedkit.accounts import supposing_nobody
 from feedkit.plugin import Filter
 from feedkit.post import CountsUnknown, Post
 
@@ -44,7 +45,9 @@ def refusal(filter: Filter) -> str:
     if any(part.yaml_name() == "everything" for part in filter.walk()):
         return ""
     try:
-        if filter.keys() is None and all(filter.decide(post) is True for post in ORDINARY):
+        with supposing_nobody(filter):  # whom lists mean is not known here
+            takes_all = filter.keys() is None and all(filter.decide(p) is True for p in ORDINARY)
+        if takes_all:
             return (
                 "this filter takes the whole firehose, for it asks nothing of a post that ordinary "
                 "posts do not have; add what the feed is about, or `everything` if you mean that"

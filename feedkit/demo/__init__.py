@@ -2,7 +2,8 @@
 
 `python -m feedkit.demo` prints it as Jetstream events, a JSON line each, the last one at
 2026-01-01T00:00:00Z. The texts are in posts.tsv and replies.tsv beside this file, written for
-this purpose; who likes what is drawn, with a fixed seed.
+this purpose: language, what is attached, text, and the author's name where it matters. All else,
+and who likes what, is drawn, with a fixed seed.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ def events() -> Iterator[dict[str, Any]]:
     lines = _lines("posts.tsv")
     rnd.shuffle(lines)
     replies = _lines("replies.tsv")
-    for number, (lang, extra, text) in enumerate(lines):
-        author = make_did("author", rnd.randrange(AUTHORS))
+    for number, (lang, extra, text, *by) in enumerate(lines):
+        author = make_did("author", by[0] if by else rnd.randrange(AUTHORS))
         time = END - int(rnd.expovariate(1 / 14) * HOUR) - rnd.randrange(HOUR)
         uri, cid = _add(made, author, "post", time, f"p{number}", _post(lang, text, extra, time))
         subject = {"uri": uri, "cid": cid}
@@ -111,7 +112,7 @@ def make_rkey(text: str) -> str:
     return "3" + _base32(text, 12)
 
 
-def make_did(role: str, number: int) -> str:
+def make_did(role: str, number: int | str) -> str:
     return f"did:plc:{_base32(f'{role} {number}', 24)}"
 
 

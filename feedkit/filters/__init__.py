@@ -3,7 +3,7 @@ these modules and a name in `FILTERS`."""
 
 from __future__ import annotations
 
-from feedkit.filters.author import Author, Mentions, Quote, Reply
+from feedkit.filters.author import Author, FollowedBy, InList, Mentions, Quote, Reply
 from feedkit.filters.boolean import AtLeastOf, Everything, SameAs, Sample
 from feedkit.filters.content import HasMedia, Labelled, LinksTo
 from feedkit.filters.numbers import AltText, Count, Length
@@ -15,6 +15,6 @@ from feedkit.plugin import Filter
 FILTERS: tuple[type[Filter], ...] = (
     AtLeastOf, Everything, SameAs, Sample,
     Keywords, Hashtags, Regex, Length, Language,
-    Author, Mentions, Reply, Quote,
+    Author, InList, FollowedBy, Mentions, Reply, Quote,
     HasMedia, AltText, LinksTo, Count, Labelled, Imported, Posted,
 )  # fmt: skip

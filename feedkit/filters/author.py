@@ -4,48 +4,100 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 
-from feedkit.addresses import Account, AccountOrPost
+from feedkit.accounts import (
+    Accounts,
+    AccountsOrPosts,
+    Authors,
+    Followed,
+    Lists,
+    NotKnownYet,
+)
 from feedkit.plugin import Field, Filter, Key
 from feedkit.post import Post
 
+ACCOUNTS = "DIDs, handles, lists, starter packs, {followed_by: …}, {file: …}"
+ANYBODY = AccountsOrPosts()
+
 
 class Author(Filter):
-    """Posts by these accounts.
+    """Posts by these accounts. They may be written as [any accounts](#accounts): one by one, as a
+    list or starter pack, as those whom somebody follows, as a file.
 
     ```yaml
-    author: did:plc:ewvi7nxzyoun6zhxrhs64oiz
+    author: [alice.example.com, "https://bsky.app/profile/did:plc:ewvi7nxzyoun6zhxrhs64oiz"]
     ```
     """
 
-    accounts: frozenset[Account] = Field(
-        min_length=1, description="DIDs, or bsky.app profile addresses with a DID"
-    )
+    accounts: Authors = Field(description=f"whose posts: {ACCOUNTS}")
 
     def match(self, post: Post) -> bool:
         return post.author in self.accounts
 
     def keys(self) -> AbstractSet[Key]:
-        return {("author", did) for did in self.accounts}
+        return _keys("author", self.accounts)
+
+    def explain(self, post: Post) -> str:
+        return _via(self.accounts, post.author)
+
+
+class InList(Filter):
+    """Posts by those who are on a list, or in a starter pack.
+
+    ```yaml
+    in_list: https://bsky.app/profile/alice.example.com/lists/3l2s5xxv2ze2c
+    ```
+    """
+
+    lists: Lists = Field(description="addresses of lists and starter packs")
+
+    def match(self, post: Post) -> bool:
+        return post.author in self.lists
+
+    def keys(self) -> AbstractSet[Key]:
+        return _keys("author", self.lists)
+
+    def explain(self, post: Post) -> str:
+        return _via(self.lists, post.author)
+
+
+class FollowedBy(Filter):
+    """Posts by those whom an account follows; of several accounts, whom any of them follows.
+
+    ```yaml
+    followed_by: alice.example.com
+    ```
+    """
+
+    accounts: Followed = Field(description="who follows: DIDs or handles")
+
+    def match(self, post: Post) -> bool:
+        return post.author in self.accounts
+
+    def keys(self) -> AbstractSet[Key]:
+        return _keys("author", self.accounts)
+
+    def explain(self, post: Post) -> str:
+        return _via(self.accounts, post.author)
 
 
 class Mentions(Filter):
     """Posts that mention somebody; with `of`, one of these accounts.
 
     ```yaml
-    mentions: did:plc:ewvi7nxzyoun6zhxrhs64oiz
+    mentions: alice.example.com
     ```
     """
 
-    of: frozenset[Account] = Field(default=frozenset(), description="DIDs; without: anybody")
+    of: Accounts = Field(default=Accounts(), description=f"{ACCOUNTS}; without: anybody")
 
     def match(self, post: Post) -> bool:
         return not self.of.isdisjoint(post.mentions) if self.of else bool(post.mentions)
 
     def keys(self) -> AbstractSet[Key] | None:
-        return {("mention", did) for did in self.of} or None
+        return _keys("mention", self.of) if self.of else None
 
     def explain(self, post: Post) -> str:
-        return ", ".join(sorted(post.mentions & self.of if self.of else post.mentions))
+        return ", ".join(sorted(post.mentions & self.of.known if self.of else post.mentions))
 
 
 class Reply(Filter):
@@ -56,12 +108,13 @@ class Reply(Filter):
     ```
     """
 
-    to: frozenset[AccountOrPost] = Field(
-        default=frozenset(),
-        description="whose posts, or which post, is answered directly: DIDs, at:// addresses",
+    to: AccountsOrPosts = Field(
+        default=ANYBODY,
+        description=f"whose posts, or which post, is answered directly: {ACCOUNTS}; or at:// "
+        "addresses of posts",
     )
-    thread: frozenset[AccountOrPost] = Field(
-        default=frozenset(), description="whose thread, or which thread, by its first post"
+    thread: AccountsOrPosts = Field(
+        default=ANYBODY, description="whose thread, or which thread, by its first post; likewise"
     )
     to_self: bool | None = Field(
         default=None,
@@ -73,9 +126,16 @@ class Reply(Filter):
             return False
         if self.to_self is not None and self.to_self != (_owner(post.reply_parent) == post.author):
             return False
-        if self.thread and not _concerns(post.reply_root, self.thread):
-            return False
-        return not self.to or _concerns(post.reply_parent, self.to)
+        unknown: NotKnownYet | None = None
+        for uri, wanted in ((post.reply_root, self.thread), (post.reply_parent, self.to)):
+            try:
+                if wanted and not wanted.concern(uri):
+                    return False
+            except NotKnownYet as error:  # the other one may still say no
+                unknown = error
+        if unknown:
+            raise unknown
+        return True
 
     def explain(self, post: Post) -> str:
         return f"to {post.reply_parent}"
@@ -85,26 +145,32 @@ class Quote(Filter):
     """Posts that quote another post; with `of`, only quotes of these.
 
     ```yaml
-    quote: {of: did:plc:ewvi7nxzyoun6zhxrhs64oiz}
+    quote: {of: alice.example.com}
     ```
     """
 
-    of: frozenset[AccountOrPost] = Field(
-        default=frozenset(),
-        description="whose posts, or which post, is quoted: DIDs, at:// addresses",
+    of: AccountsOrPosts = Field(
+        default=ANYBODY,
+        description=f"whose posts, or which post, is quoted: {ACCOUNTS}; or at:// addresses of "
+        "posts",
     )
 
     def match(self, post: Post) -> bool:
-        return bool(post.quote) and (not self.of or _concerns(post.quote, self.of))
+        return bool(post.quote) and (not self.of or self.of.concern(post.quote))
 
     def explain(self, post: Post) -> str:
         return f"of {post.quote}"
 
 
+def _keys(kind: str, accounts: Accounts) -> AbstractSet[Key]:
+    """No others can match: a post of somebody who is not known yet is undecided."""
+    return {(kind, did) for did in accounts.known}
+
+
+def _via(accounts: Accounts, did: str) -> str:
+    return ", ".join(accounts.via(did))
+
+
 def _owner(uri: str) -> str:
     """The DID in an at:// address."""
     return uri.removeprefix("at://").partition("/")[0]
-
-
-def _concerns(uri: str, wanted: frozenset[str]) -> bool:
-    return uri in wanted or _owner(uri) in wanted

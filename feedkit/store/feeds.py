@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
+from msgspec.structs import replace
+
+from feedkit.awaiting import decided, undecided
 from feedkit.post import Post
 from feedkit.store.body import decode
 from feedkit.store.database import Database
 from feedkit.store.fold import Tombstone
 from feedkit.store.reading import stream_clock
+from feedkit.store.waiting import features, wait
 from feedkit.store.writing import bury, remove_posts
 
-Decide = Callable[[Post], Collection[str]]
+Decide = Callable[[Post], frozenset[str]]
 MOST = 1000  # posts decided again in one transaction
+_DIDS = re.compile(r"did:[a-z]+:[A-Za-z0-9._:%-]+").findall
 
 
 def sync_feeds(db: Database, feeds: Mapping[str, str]) -> set[str]:
@@ -77,23 +84,68 @@ def redecide(
     return int(rows[-1][0])
 
 
+def redecide_posts(
+    db: Database, feeds: Collection[str], decide: Decide, posts: Collection[int]
+) -> None:
+    """Decide these stored posts (ids, at most `MOST`) again, as regards `feeds`, in one
+    transaction; see `redecide`."""
+    with db.writing():
+        ids = dict(db.each("f.name, f.id", "feeds AS f", "f.name", feeds))
+        what = "id, uri, rev, sort_at, seen_at, body"
+        rows = db.each(what, "posts", "id", posts)
+        _decide_again(db, rows, set(ids.values()), ids, decide)
+
+
+def posts_by(db: Database, authors: Collection[str]) -> list[int]:
+    """The ids of the stored posts by these accounts."""
+    return sorted(number for (number,) in db.each("id", "posts", "author", authors))
+
+
+def posts_naming(db: Database, dids: AbstractSet[str]) -> list[int]:
+    """The ids of the stored posts in which one of these DIDs stands: their author's, that of a
+    post which they answer or quote, somebody's whom they mention. Looks through all of them, and
+    lets nobody wait meanwhile."""
+    found: list[int] = []
+    after = 0
+    while rows := db.rows(
+        "SELECT id, author, body FROM posts WHERE id > ? ORDER BY id LIMIT ?", (after, MOST)
+    ):
+        after = rows[-1][0]
+        found += [
+            number
+            for number, author, body in rows
+            if author in dids or not dids.isdisjoint(_DIDS(body))
+        ]
+    return found
+
+
 def _decide_again(
     db: Database, rows: list[tuple[Any, ...]], asked: set[int], ids: dict[str, int], decide: Decide
 ) -> None:
     there: dict[int, set[int]] = {row[0]: set() for row in rows}
     for post_id, feed_id in db.each("post_id, feed_id", "hits", "post_id", there):
         there[post_id].add(feed_id)
-    gone, come, lonely = [], [], {}
+    waiting: dict[int, set[int]] = {row[0]: set() for row in rows}
+    for post_id, feed_id in db.each("post_id, feed_id", "pending", "post_id", there):
+        waiting[post_id].add(feed_id)
+    known = features(db, there)
+    gone, come, over, wanting, lonely = [], [], [], [], {}
     clock = stream_clock(db)
     for post_id, uri, rev, sort_at, seen_at, body in rows:
-        wants = {ids[name] for name in decide(decode(body, sort_at, seen_at)) if name in ids}
+        wanted = decide(replace(decode(body, sort_at, seen_at), features=known.get(post_id, {})))
+        wants = {ids[name] for name in decided(wanted) if name in ids}
+        may_want = {ids[name] for name in undecided(wanted) if name in ids}
+        wanting.append((post_id, wanted))
         had = there[post_id]
+        over += [(post_id, number) for number in (waiting[post_id] & asked) - may_want]
         gone += [(number, sort_at, post_id) for number in (had & asked) - wants]
         come += [(number, sort_at, post_id) for number in wants - had]
-        if not (had - asked) | wants:
+        if not (had - asked) | wants | (waiting[post_id] - asked) | may_want:
             # Not `deleted`: if the filter changes back, a replay may bring the post back.
             lonely[post_id] = uri, Tombstone(rev, clock, deleted=False)
     db.many("DELETE FROM hits WHERE feed_id = ? AND sort_at = ? AND post_id = ?", gone)
     db.many("INSERT INTO hits (feed_id, sort_at, post_id) VALUES (?, ?, ?)", come)
+    db.many("DELETE FROM pending WHERE post_id = ? AND feed_id = ?", over)
+    wait(db, wanting, ids)
     remove_posts(db, lonely)
     bury(db, dict(lonely.values()))

@@ -167,6 +167,64 @@ class Identity(Model):
         table_name = "identities"
 
 
+class AccountSet(Model):
+    """Whom a list, a handle … means (`feedkit.accounts.Source.key`). `version` is higher than
+    every one before it, of all sets. `members` and `undecided` (those who came or went since
+    stored posts were decided; `*`: everybody) are DIDs, one a line."""
+
+    key = TextField(primary_key=True)
+    version = BigIntegerField(index=True)
+    changed_at = BigIntegerField()
+    resolved_at = BigIntegerField()  # 0: never yet
+    due_at = BigIntegerField()  # when to ask again
+    problem = TextField()  # why it could not be found out at the last try
+    undecided = TextField()
+    members = TextField()  # last: it may be megabytes long, and is rarely read
+
+    class Meta:
+        table_name = "account_sets"
+
+
+class Feature(Model):
+    """A word that is known of a post, or asked for, see `feedkit.store.waiting`."""
+
+    post_id = BigIntegerField()
+    name = TextField()
+    value = TextField()
+    tries = IntegerField(default=0)
+    next_at = BigIntegerField(default=0)
+
+    class Meta:
+        table_name = "features"
+        primary_key = CompositeKey("post_id", "name")
+        indexes = ((("name", "next_at"), False),)
+
+
+class Pending(Model):
+    """This feed cannot say yet whether it wants this post."""
+
+    post_id = BigIntegerField()
+    feed_id = BigIntegerField(index=True)
+
+    class Meta:
+        table_name = "pending"
+        primary_key = CompositeKey("post_id", "feed_id")
+
+
+class Score(Model):
+    """What `feedkit scores` loaded: a value (JSON) for a post that need not be stored."""
+
+    uri = TextField()
+    name = TextField()
+    value = TextField()
+
+    class Meta:
+        table_name = "scores"
+        primary_key = CompositeKey("uri", "name")
+
+
 MODELS = (
     Feed, Post, Hit, Engagement, Account, Tombstone, Cursor, Gap, Version, Chunk, Identity,
+    AccountSet,
+    Feature, Pending, Score,
 )  # fmt: skip

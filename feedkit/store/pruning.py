@@ -46,7 +46,7 @@ def prune(
     clock = min(now, stream_clock(db))
     for feed_id, name in db.rows("SELECT id, name FROM feeds ORDER BY id"):
         horizon = clock - _us(keep[name]) if name in keep else 1 << 62
-        while _old_hits(db, feed_id, horizon, done):
+        while _old_hits(db, feed_id, horizon, done) or _old_pending(db, feed_id, horizon, done):
             if stop():
                 done.finished = False
                 return done

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from feedkit.post import Counts, Post
 from feedkit.store.body import decode
 from feedkit.store.database import Database
+from feedkit.store.waiting import features
 
 
 class Row(NamedTuple):
@@ -47,16 +50,19 @@ def newest(db: Database, feed: str, before: tuple[int, int] | None, limit: int) 
     return [Row(*row) for row in rows]
 
 
-def candidates(db: Database, feed: str, limit: int) -> list[tuple[int, Post]]:
+def candidates(
+    db: Database, feed: str, limit: int, featured: bool = False
+) -> list[tuple[int, Post]]:
     """The newest `limit` visible posts of `feed` with their counts, newest first, each with its
-    id."""
+    id. `featured`: with what hydrators know of them."""
     rows = db.rows(
         f"SELECT {_CONTENT} FROM hits AS h JOIN posts AS p ON p.id = h.post_id "
         "WHERE h.feed_id = (SELECT id FROM feeds WHERE name = ?) AND NOT p.hidden "
         "ORDER BY h.sort_at DESC, h.post_id DESC LIMIT ?",
         (feed, limit),
     )
-    return [(row[0], _post(row)) for row in rows]
+    known = features(db, [row[0] for row in rows]) if featured else {}
+    return [(row[0], _post(row, known.get(row[0]))) for row in rows]
 
 
 def posts(db: Database, ids: Collection[int]) -> dict[int, Row]:
@@ -100,9 +106,14 @@ def find_post(db: Database, uri: str) -> StoredPost | None:
         (row[0],),
     )
     return StoredPost(
-        row[0], row[8], _post(row), bool(row[9]), frozenset(name for (name,) in feeds)
+        row[0],
+        row[8],
+        _post(row, features(db, [row[0]]).get(row[0])),
+        bool(row[9]),
+        frozenset(name for (name,) in feeds),
     )
 
 
-def _post(row: tuple[Any, ...]) -> Post:
-    return decode(row[1], row[2], row[3], Counts(*row[4:8]))
+def _post(row: tuple[Any, ...], known: Mapping[str, Any] | None = None) -> Post:
+    post = decode(row[1], row[2], row[3], Counts(*row[4:8]))
+    return replace(post, features=known) if known else post

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from feedkit.store.database import Database
-from feedkit.store.errors import SchemaError
+from feedkit.store.database import LOCK_TIMEOUT, Database
+from feedkit.store.errors import SchemaError, Unavailable
 from feedkit.store.migrations import DIALECTS, MIGRATIONS
 
 NEWEST = MIGRATIONS[-1][0]
@@ -15,7 +15,7 @@ def migrate(db: Database) -> list[str]:
     """Bring the tables up to date; the names of the migrations that this took. Safe to call twice,
     and by several processes at once: one works, the others wait and find nothing left to do."""
     if db.sqlite:
-        db.rows("PRAGMA journal_mode = wal")  # kept in the file; readers never wait for the writer
+        _use_wal(db)
     with db.migrating():
         db.run(
             "CREATE TABLE IF NOT EXISTS schema_versions "
@@ -35,6 +35,20 @@ def migrate(db: Database) -> list[str]:
             )
             applied.append(f"{version:04} {name}")
     return applied
+
+
+def _use_wal(db: Database) -> None:
+    """Write ahead, so that readers never wait for the writer; the file remembers it. The change
+    needs the file for itself and, unlike everything else, does not wait for it."""
+    until = time.monotonic() + LOCK_TIMEOUT
+    while True:
+        try:
+            db.rows("PRAGMA journal_mode = wal")
+            return
+        except Unavailable:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)
 
 
 def check_schema(db: Database) -> None:

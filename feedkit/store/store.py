@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -11,6 +12,7 @@ from feedkit.event import Event
 from feedkit.post import Post
 from feedkit.store import feeds as deciding
 from feedkit.store import pruning, reading, schema, stats, versions, writing
+from feedkit.store.account_sets import AccountSets
 from feedkit.store.database import Database
 from feedkit.store.fold import Applied
 from feedkit.store.models import Cursor, Gap, Identity
@@ -37,6 +39,7 @@ class Store:
 
     def __init__(self, db: Database) -> None:
         self.db = db
+        self.account_sets = AccountSets(db)
         self._asked: dict[str, int] = {}
 
     @property
@@ -192,6 +195,22 @@ class Store:
     ) -> int | None:
         """Decide the next stored posts again; see `feedkit.store.feeds.redecide`."""
         return deciding.redecide(self.db, feeds, decide, after, limit)
+
+    def redecide_posts(
+        self,
+        feeds: Collection[str],
+        decide: Callable[[Post], Collection[str]],
+        posts: Sequence[int],
+    ) -> None:
+        """Decide these stored posts again; see `feedkit.store.feeds.redecide_posts`."""
+        deciding.redecide_posts(self.db, feeds, decide, posts)
+
+    def posts_concerning(self, dids: AbstractSet[str], as_authors: bool) -> list[int]:
+        """The ids of the stored posts by these accounts, or else of all in which their DIDs
+        stand."""
+        if as_authors:
+            return deciding.posts_by(self.db, dids)
+        return deciding.posts_naming(self.db, dids)
 
     def prune(
         self,

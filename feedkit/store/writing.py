@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from feedkit.awaiting import decided
 from feedkit.store.body import encode
 from feedkit.store.database import Database
 from feedkit.store.errors import StoreError
 from feedkit.store.fold import Applied, Engagement, Kept, State, Tombstone, fold
 from feedkit.store.touched import Batch, Record, Touched, engagements, kinds_of, touched
+from feedkit.store.waiting import forget, wait
 
 _POST = "p.id, p.uri, p.author, p.rev, p.seen_at"
 
@@ -131,6 +133,7 @@ def _update_posts(db: Database, written: list[Kept]) -> None:
         ],
     )
     db.many("DELETE FROM hits WHERE post_id = ?", [(kept.id,) for kept in written])
+    forget(db, [kept.id for kept in written])
 
 
 def _insert_posts(db: Database, state: State, new: list[Kept]) -> None:
@@ -157,14 +160,14 @@ def _write_hits(db: Database, written: list[Kept]) -> None:
     # Asked each time: a process with another configuration may have forgotten a feed meanwhile.
     names = {name for kept in written for name in kept.feeds}
     ids = dict(db.each("f.name, f.id", "feeds AS f", "f.name", names))
-    try:
-        hits = [(ids[name], kept.sort_at, kept.id) for kept in written for name in kept.feeds]
-    except KeyError as error:
+    if unknown := names - ids.keys():
         raise StoreError(
-            f"store {db.place}: the feed {error} is not registered; was it removed by a feedkit "
-            "with another configuration? Start this one again"
-        ) from None
+            f"store {db.place}: the feed {min(unknown)!r} is not registered; was it removed by a "
+            "feedkit with another configuration? Start this one again"
+        )
+    hits = [(ids[name], kept.sort_at, kept.id) for kept in written for name in decided(kept.feeds)]
     db.many("INSERT INTO hits (feed_id, sort_at, post_id) VALUES (?, ?, ?)", hits)
+    wait(db, ((kept.id, kept.feeds) for kept in written), ids)
 
 
 def _write_accounts(db: Database, changed: dict[str, str]) -> None:
@@ -196,9 +199,10 @@ def bury(db: Database, graves: dict[str, Tombstone | None]) -> None:
     )
 
 
-def remove_posts(db: Database, ids: Iterable[int]) -> None:
+def remove_posts(db: Database, ids: Collection[int]) -> None:
     """Remove posts, with their hits and the engagement that they got."""
     keys = [(number,) for number in ids]
     db.many("DELETE FROM hits WHERE post_id = ?", keys)
     db.many("DELETE FROM engagements WHERE post_id = ?", keys)
+    forget(db, ids)
     db.many("DELETE FROM posts WHERE id = ?", keys)

@@ -7,10 +7,12 @@ and change `feedkit.store.models` to match (a test compares them).
 
 from __future__ import annotations
 
-from feedkit.store.migrations import m0001_first
+from feedkit.store.migrations import m0001_first, m0002_account_sets, m0003_features
 
 MIGRATIONS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
     (1, "first", m0001_first.STATEMENTS),
+    (2, "account_sets", m0002_account_sets.STATEMENTS),
+    (3, "features", m0003_features.STATEMENTS),
 )  # fmt: skip
 
 DIALECTS = {

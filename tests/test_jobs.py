@@ -1,0 +1,270 @@
+"""The jobs do their work once when called, and go on when one of them fails."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from _appview import ALICE, appview
+from storing import apply, deleted, engaged, order, uri, written
+
+from feedkit import Field, Gravity, Keywords, Newest, PerAuthor, Ranker
+from feedkit.jobs import Jobs
+from feedkit.settings import FeedConfig, Network, Service
+from feedkit.skeleton import micros, page, take_snapshot
+from feedkit.store import StoreError
+
+MINUTE = 60_000_000
+
+
+class Broken(Ranker):
+    """Works on nothing."""
+
+    note: str = Field(default="", description="a note")
+
+    def score(self, post, request):
+        raise ZeroDivisionError("no posts today")
+
+
+def service(network=None, publisher="did:plc:x", **feeds):
+    return Service(
+        hostname="feeds.example.com",
+        publisher=publisher,
+        did="did:web:feeds.example.com",
+        feeds={name: FeedConfig(name=name, **keys) for name, keys in feeds.items()},
+        network=network or Network(),
+    )
+
+
+HERONS = {"filter": Keywords("heron"), "rank": Newest()}
+BEST = {"filter": Keywords("heron"), "rank": Gravity()}
+
+
+def register(store, made):
+    store.sync_feeds({name: feed.filter.fingerprint() for name, feed in made.feeds.items()})
+
+
+def fill(store, feeds="birds", number=3):
+    apply(store, *(written(f"p{n}", feeds, rev=f"3{n}", seconds=n, text=f"heron {n}", author=f"a{n}")
+                   for n in range(number)))  # fmt: skip
+
+
+def first_page(store, made, name):
+    found = page(store, made.feeds[name], 30, "", datetime.now(UTC))
+    return [item.uri.rpartition("/")[2] for item in found.items]
+
+
+def now():
+    return micros(datetime.now(UTC))
+
+
+def test_rank_takes_the_feeds_that_are_due_and_no_others(store):
+    made = service(birds=BEST, quiet=BEST, plain=HERONS)
+    register(store, made)
+    fill(store, "birds quiet plain")
+    jobs = Jobs(made, store)
+    assert jobs.rank() == 2  # never ranked yet; `newest` has no snapshots
+    assert store.latest_version("birds").size == 3
+    assert store.latest_version("plain") is None
+    assert jobs.rank() == 0  # nobody asks
+    store.mark_asked("birds", now())
+    assert jobs.rank() == 0  # asked for, but fresh
+    take_snapshot(store, made.feeds["birds"], datetime.now(UTC) - timedelta(minutes=2))
+    assert jobs.rank() == 1  # asked for, and its last snapshot is older than its refresh
+
+
+def test_rank_goes_by_the_refresh_of_each_feed(store):
+    slow = {**BEST, "refresh": timedelta(minutes=10)}
+    made = service(birds=BEST, slow=slow)
+    register(store, made)
+    fill(store, "birds slow")
+    for name in made.feeds:
+        take_snapshot(store, made.feeds[name], datetime.now(UTC) - timedelta(minutes=2))
+        store.mark_asked(name, now())
+    assert Jobs(made, store).rank() == 1
+    assert store.latest_version("birds").created_at > now() - MINUTE
+    assert store.latest_version("slow").created_at < now() - MINUTE
+
+
+def test_a_feed_that_is_ranked_in_another_way_is_due_at_once(store):
+    made = service(birds=BEST)
+    register(store, made)
+    fill(store)
+    Jobs(made, store).rank()
+    changed = service(birds={**BEST, "select": (PerAuthor(most=1, window=5),)})
+    assert Jobs(changed, store).rank() == 1
+    assert Jobs(changed, store).rank() == 0
+
+
+def test_likes_decide_the_order(store):
+    made = service(birds=BEST)
+    register(store, made)
+    fill(store)
+    apply(store, *(engaged(f"l{n}", "k", uri("p0", "a0")) for n in range(5)), seconds=9)
+    Jobs(made, store).rank()
+    assert first_page(store, made, "birds")[0] == "p0"
+
+
+def test_a_broken_ranker_falls_back_to_newest_and_is_named(store, caplog):
+    made = service(birds={**BEST, "rank": Broken()})
+    register(store, made)
+    fill(store)
+    assert Jobs(made, store).rank() == 1
+    assert first_page(store, made, "birds") == ["p2", "p1", "p0"]
+    assert "feeds.birds: the ranker broken failed (ZeroDivisionError" in caplog.text
+
+
+def test_prune_forgets_what_no_feed_keeps(store, caplog):
+    made = service(birds={**HERONS, "keep": timedelta(hours=1)})
+    store.sync_feeds({"birds": HERONS["filter"].fingerprint(), "gone": "x"})
+    apply(
+        store,
+        written("old", "birds", rev="31", text="heron"),
+        written("new", "birds", rev="32", text="heron", seconds=7200),
+        written("theirs", "gone", rev="33", text="heron", seconds=7200),
+        seconds=7200,
+    )
+    with caplog.at_level(logging.INFO):
+        pruned = Jobs(made, store).prune()
+    assert (pruned.hits, pruned.posts, pruned.feeds) == (2, 2, 1)
+    assert order(store, "birds") == [uri("new")]
+    assert "pruned 2 hits and 2 posts" in caplog.text
+
+
+def test_a_changed_filter_decides_stored_posts_again(store):
+    made = service(birds=HERONS, weir={"filter": Keywords("weir"), "rank": Newest()})
+    register(store, made)
+    apply(
+        store,
+        written("heron", "birds", rev="31", seconds=1, text="a heron"),
+        written("both", "birds weir", rev="32", seconds=2, text="a heron at the weir"),
+        written("weir", "weir", rev="33", seconds=3, text="the weir"),
+        written("tern", "birds", rev="34", seconds=4, text="heron, tern"),
+    )
+    # Narrower in one respect, wider in another: it takes a post that only the other feed kept.
+    other = service(birds={**HERONS, "filter": Keywords(["tern", "weir"])}, weir={
+        "filter": Keywords("weir"), "rank": Newest()})  # fmt: skip
+    jobs = Jobs(other, store)
+    assert jobs.decide_again() == 1
+    assert order(store, "birds") == [uri("tern"), uri("weir"), uri("both")]
+    assert order(store, "weir") == [uri("weir"), uri("both")]
+    assert store.find_post(uri("heron")) is None, "nobody keeps it any more"
+    assert jobs.decide_again() == 0, "it is recorded as done"
+
+
+def test_a_new_feed_takes_the_posts_of_others(store):
+    register(store, service(birds=HERONS))
+    fill(store)
+    made = service(birds=HERONS, more={"filter": Keywords("1"), "rank": Newest()})
+    assert Jobs(made, store).decide_again() == 1
+    assert order(store, "more") == [uri("p1", "a1")]
+
+
+def test_deciding_again_goes_through_all_of_a_large_store(store):
+    register(store, service(birds=HERONS))
+    fill(store, number=1500)
+    made = service(birds={**HERONS, "filter": Keywords(["1", "1499"])})
+    Jobs(made, store).decide_again()
+    assert order(store, "birds") == [uri("p1499", "a1499"), uri("p1", "a1")]
+
+
+def test_publishers_are_learnt_or_named_in_the_log(store, caplog):
+    with appview() as view:
+        made = service(Network(appview=view.url), "alice.test", birds={
+            **HERONS, "publisher": ""}, other={**HERONS, "publisher": "bob.test"})  # fmt: skip
+        Jobs(made, store).learn_publishers()
+    assert store.identity("alice.test")[0] == ALICE
+    assert "publisher bob.test: " in caplog.text
+
+
+def test_once_does_all_of_it_whether_due_or_not(store):
+    register(store, service(birds={**BEST, "filter": Keywords("a")}))
+    apply(
+        store,
+        written("ant", "birds", rev="31", text="a"),
+        written("both", "birds", rev="32", text="a heron", seconds=1),
+    )
+    made = service(birds=BEST)
+    assert Jobs(made, store).once() is True
+    assert first_page(store, made, "birds") == ["both"]
+    before = store.latest_version("birds").id
+    Jobs(made, store).once()
+    assert store.latest_version("birds").id > before
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (StoreError("the disk is full"), "the job prune failed, once: the disk is full"),
+        (KeyError("oops"), "the job prune failed, once; please report this"),
+    ],
+)
+def test_a_job_that_fails_does_not_stop_the_others(store, caplog, monkeypatch, error, says):
+    made = service(birds=BEST)
+    register(store, made)
+    fill(store)
+    jobs = Jobs(made, store)
+
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(store, "prune", fails)
+    assert jobs.once() is False
+    assert store.latest_version("birds").size == 3
+    assert says in caplog.text
+    assert ("Traceback" in caplog.text) == isinstance(error, KeyError)
+
+
+def test_on_the_clock_all_jobs_run_and_go_on_when_the_store_fails(store, caplog, monkeypatch):
+    with appview() as view:
+        made = service(Network(appview=view.url), "alice.test", birds=BEST)
+        register(store, made)
+        fill(store)
+        real, failing = store.feeds_due, [2]
+
+        def feeds_due(*arguments):
+            if failing[0]:
+                failing[0] -= 1
+                raise StoreError("the server is gone")
+            return real(*arguments)
+
+        monkeypatch.setattr(store, "feeds_due", feeds_due)
+        stop = threading.Event()
+        thread = threading.Thread(target=Jobs(made, store).run, args=(stop,))
+        with caplog.at_level(logging.INFO):
+            thread.start()
+            until = time.monotonic() + 10
+            while time.monotonic() < until and not (
+                store.latest_version("birds") and store.identity("alice.test")
+                and "works again" in caplog.text
+            ):  # fmt: skip
+                time.sleep(0.05)
+            stop.set()
+            began = time.monotonic()
+            thread.join()
+    assert time.monotonic() - began < 5
+    assert store.latest_version("birds").size == 3
+    assert store.identity("alice.test")[0] == ALICE
+    assert caplog.text.count("the job rank failed") == 1, "the second time is not worth saying"
+    assert "the job rank works again" in caplog.text
+
+
+def test_ranking_ends_between_two_feeds_when_told_to(store):
+    made = service(**{f"f{n}": BEST for n in range(5)})
+    register(store, made)
+    fill(store, " ".join(made.feeds))
+    jobs = Jobs(made, store)
+    jobs._stop.set()
+    assert jobs.rank() == 0
+
+
+def test_posts_deleted_since_are_not_ranked(store):
+    made = service(birds=BEST)
+    register(store, made)
+    fill(store)
+    apply(store, deleted("p1", rev="39", author="a1", seconds=9))
+    Jobs(made, store).rank()
+    assert sorted(first_page(store, made, "birds")) == ["p0", "p2"]
