@@ -14,14 +14,12 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
 
 from feedkit.settings import Stream
+from feedkit.sources.connection import Connection, connect
 
 TICK = 0.1  # seconds: how often a waiting source gives the turn back
 OPEN_TIMEOUT = 10.0  # seconds for name look-up, TCP, TLS and the upgrade together
-CLOSE_TIMEOUT = 0.5  # seconds for a goodbye
-QUEUE = 512  # messages read ahead of the one who takes them
 
 T = TypeVar("T")
 
@@ -60,16 +58,9 @@ class Socket:
         self._address = address
         self._stop = stop
         self._options: dict[str, Any] = {
-            "subprotocols": [subprotocol] if subprotocol else None,
+            "subprotocols": [subprotocol] if subprotocol else [],
             "max_size": max_size,
-            "max_queue": QUEUE,
-            "compression": None,
-            "proxy": None,
-            "open_timeout": OPEN_TIMEOUT,
-            "close_timeout": CLOSE_TIMEOUT,
-            # Pongs wait behind unread messages, so a ping would end the connection whenever
-            # ingest is busy for long. The idle watchdog notices a dead one.
-            "ping_interval": None,
+            "timeout": OPEN_TIMEOUT,
         }
         self._failures = 0
         self._again = False
@@ -101,9 +92,11 @@ class Socket:
             else:
                 if connection is None:
                     return
-                with connection:
+                try:
                     yield Opened()
                     reason = yield from self._receive(connection)
+                finally:
+                    connection.close()
                 if self._stop.is_set():
                     return
                 closed = Closed(reason, 0.0 if self._again else self._failed())
@@ -112,13 +105,13 @@ class Socket:
             while (left := until - time.monotonic()) > 0 and not self._stop.wait(min(left, TICK)):
                 yield None
 
-    def _receive(self, connection: ClientConnection) -> Generator[bytes | None, None, str]:
+    def _receive(self, connection: Connection) -> Generator[bytes | None, None, str]:
         """Messages of one connection; returns why it ended."""
         receive, stopped = connection.recv, self._stop.is_set
         silence = 0
         while not stopped():
             try:
-                message = receive(TICK, decode=False)
+                message = receive(TICK)
             except TimeoutError:
                 silence += 1
                 if silence * TICK >= self._stream.idle:
@@ -175,9 +168,8 @@ def in_background(
     return results[0]
 
 
-def _abandon(connection: ClientConnection) -> None:
-    with connection:
-        pass
+def _abandon(connection: Connection) -> None:
+    connection.close()
 
 
 def _said(problem: Exception) -> str:
