@@ -7,11 +7,25 @@ from feedkit.accounts import Accounts
 from feedkit.filters.author import Author, FollowedBy, InList, Mentions, Quote, Reply
 from feedkit.filters.boolean import AtLeastOf, Everything, SameAs, Sample
 from feedkit.filters.content import HasMedia, Labelled, LinksTo
+from feedkit.filters.found import AuthorFollowers, NewAccount, ParentPost, QuotedPost
 from feedkit.filters.numbers import AltText, Count, Length
 from feedkit.filters.regex import Regex
 from feedkit.filters.text import Hashtags, Keywords, Language
 from feedkit.filters.time import Imported, Posted
-from feedkit.plugin import All, Any, Feed, Field, Filter, Not, Pinned, Ranker, Selector
+from feedkit.hydrators import AuthorProfile, Parent, Quoted
+from feedkit.plugin import (
+    All,
+    Any,
+    Context,
+    Feed,
+    Field,
+    Filter,
+    Hydrator,
+    Not,
+    Pinned,
+    Ranker,
+    Selector,
+)  # fmt: skip
 from feedkit.post import Post, Request, Viewer
 from feedkit.rankers.blend import Blend, BlendPart, Boost
 from feedkit.rankers.chance import Random
@@ -27,12 +41,13 @@ from feedkit.selectors.variety import Diversify, Shuffle
 __version__ = "0.1.0"
 
 __all__ = [
-    "Accounts", "All", "AltText", "Any", "AtLeast", "AtLeastOf", "Author", "AuthorDecay", "Blend",
-    "BlendPart", "Boost", "Conversation", "Count", "Diversify", "Everything", "Expression",
-    "Fading", "Feed", "Field", "Filter", "FollowedBy", "Gravity", "HalfLife", "HasMedia", "Hashtags",
-    "Imported", "InList", "Keywords", "Labelled", "Language", "Length", "LinksTo", "Mentions", "Newest",
-    "Not", "OnePerLink", "OnePerText", "OnePerThread", "PerAuthor", "Pin", "Pinned", "Post",
-    "Posted", "Quote", "Random", "Ranker", "RedditHot", "Regex", "Reply", "Request", "Rotate",
-    "RotatedPost", "SameAs", "Sample", "Selector", "Shuffle", "Throttle", "Top", "Viewer",
-    "Within",
+    "Accounts", "All", "AltText", "Any", "AtLeast", "AtLeastOf", "Author", "AuthorDecay",
+    "AuthorFollowers", "AuthorProfile", "Blend", "BlendPart", "Boost", "Context", "Conversation",
+    "Count", "Diversify", "Everything", "Expression", "Fading", "Feed", "Field", "Filter",
+    "FollowedBy", "Gravity", "HalfLife", "HasMedia", "Hashtags", "Hydrator", "Imported", "InList",
+    "Keywords", "Labelled", "Language", "Length", "LinksTo", "Mentions", "NewAccount", "Newest",
+    "Not", "OnePerLink", "OnePerText", "OnePerThread", "Parent", "ParentPost", "PerAuthor", "Pin",
+    "Pinned", "Post", "Posted", "Quote", "Quoted", "QuotedPost", "Random", "Ranker", "RedditHot",
+    "Regex", "Reply", "Request", "Rotate", "RotatedPost", "SameAs", "Sample", "Selector", "Shuffle",
+    "Throttle", "Top", "Viewer", "Within",
 ]  # fmt: skip

@@ -1,4 +1,5 @@
-"""Accounts, posts and sites as people paste them: types for the parameters of plugins.
+"""Posts and sites as people paste them: types for the parameters of plugins. (People:
+`feedkit.accounts`.)
 
 Each turns what was pasted into the one form that posts carry, or says what to write instead.
 """
@@ -17,24 +18,6 @@ _PAGE = re.compile(r"https?://bsky\.app/profile/([^/?#]+)(?:/post/([^/?#]+))?/?(
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
-def account(text: str) -> str:
-    """A DID, from a DID or the address of a bsky.app profile that has one."""
-    text = text.strip()
-    page = _PAGE.fullmatch(text)
-    did = page[1] if page and not page[2] else text.removeprefix("at://").rstrip("/")
-    if _DID.fullmatch(did):
-        return did
-    if did.startswith("did:"):
-        raise ValueError(f"{text!r} is not a complete DID; one looks like did:plc: and 24 letters")
-    handle = did.removeprefix("@")
-    raise ValueError(
-        f"{text!r} is a handle, and handles change hands; write the account's DID, "
-        f"which `feedkit resolve {handle}` prints"
-        if "." in handle and "/" not in handle
-        else f"{text!r} is no account; write a DID, such as did:plc:ewvi7nxzyoun6zhxrhs64oiz"
-    )
-
-
 def post_address(text: str) -> str:
     """The at:// address of a post, from itself or from its page on bsky.app (with a DID)."""
     text = text.strip()
@@ -51,15 +34,6 @@ def post_address(text: str) -> str:
     raise ValueError(
         f"{text!r} is no post; write its address, at://DID/app.bsky.feed.post/RECORD-KEY"
     )
-
-
-def account_or_post(text: str) -> str:
-    """A DID or the at:// address of a post."""
-    pasted = text.strip()
-    page = _PAGE.fullmatch(pasted)
-    if (page and page[2]) or "/app.bsky.feed.post/" in pasted:
-        return post_address(pasted)
-    return account(pasted)
 
 
 def site(text: str) -> str:
@@ -99,7 +73,5 @@ def unicode_host(host: str) -> str:
         return host
 
 
-Account = Annotated[str, AfterValidator(account)]
 PostAddress = Annotated[str, AfterValidator(post_address)]
-AccountOrPost = Annotated[str, AfterValidator(account_or_post)]
 Site = Annotated[str, AfterValidator(site)]

@@ -30,6 +30,11 @@ def undecided(feeds: frozenset[str]) -> Mapping[str, frozenset[str]]:
     return feeds.undecided if isinstance(feeds, Wanted) else {}
 
 
+def knows(post: Post, words: Iterable[str]) -> bool:
+    """Whether a hydrator has found all of `words` for `post`."""
+    return all(post.features.get(word) is not None for word in words)
+
+
 def awaited(filter: Filter, post: Post) -> frozenset[str]:
     """The words that `filter`, which is undecided, needs and nobody has looked for yet."""
     return frozenset(word for word in _open(filter, post) if word not in post.features)

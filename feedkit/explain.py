@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
+from feedkit.accounts import NotKnownYet, accounts_in
+from feedkit.filters.found import OtherPost
 from feedkit.parameters import Parameters
 from feedkit.plugin import Filter
 from feedkit.post import Post
@@ -42,7 +44,8 @@ def explain(filter: Filter, post: Post, names: Mapping[str, Filter] = NO_NAMES) 
 
 def _explain(filter: Filter, post: Post, names: Mapping[int, str]) -> Verdict:
     inner = [child for child in filter.children() if isinstance(child, Filter)]
-    parts = tuple(_explain(child, post, names) for child in inner)
+    about = filter.other(post) if isinstance(filter, OtherPost) else post
+    parts = tuple(_explain(child, about, names) for child in inner) if about is not None else ()
     title = _title(filter)
     if id(filter) in names:
         title = f"{names[id(filter)]} ({title})"
@@ -54,6 +57,10 @@ def _explain(filter: Filter, post: Post, names: Mapping[int, str]) -> Verdict:
         because = filter.explain(post) if verdict else ""
     except Exception as error:  # what it said of the post holds
         because = f"explain() failed: {_said(error)}"
+    if verdict is None and (words := filter.needs - post.features.keys()):
+        because = f"waits for {', '.join(sorted(words))}"
+    elif verdict is None and (missing := [s for a in accounts_in(filter) for s in a.missing]):
+        because = str(NotKnownYet(missing))
     return Verdict(title, verdict, because, parts)
 
 

@@ -8,8 +8,10 @@ import threading
 from collections import Counter
 from time import monotonic
 
+from feedkit.awaiting import decided
 from feedkit.event import Event, Frame, PostWritten
 from feedkit.matcher import Matcher, worth_saying
+from feedkit.people import Membership
 from feedkit.settings import Service
 from feedkit.sources import Source
 from feedkit.store import Store
@@ -18,6 +20,7 @@ log = logging.getLogger(__name__)
 
 BATCH_EVENTS = 500
 BATCH_SECONDS = 0.1
+PATIENCE = 30.0  # seconds that the start waits for lists and handles to be looked up
 NO_FEEDS: frozenset[str] = frozenset()
 
 
@@ -39,7 +42,9 @@ class Ingest:
         self.counts: Counter[str] = Counter()
         self._store = store
         self._engagement = service.engagement
-        self._matcher = Matcher({name: feed.filter for name, feed in service.feeds.items()})
+        self._service = service
+        self._people = Membership(service, store)
+        self._matcher = self._compile()
         self.batch_events = batch_events
         self._batch: list[tuple[Event, frozenset[str]]] = []
         self._last: Frame | None = None
@@ -54,11 +59,36 @@ class Ingest:
         for frame in source.frames(cursor, time, stop):
             if frame is not None:
                 self._take(frame)
+            elif self._last is None:
+                self._look_at_people()
             if self._last is not None and (
                 len(self._batch) >= self.batch_events or monotonic() - self._began > BATCH_SECONDS
             ):
                 self._write(source.name)
         self._write(source.name)
+
+    def wait_for_people(self, stop: threading.Event, seconds: float = PATIENCE) -> None:
+        """Wait until the jobs have asked at least once whom all lists, handles … mean, lest the
+        posts that come first be decided without them; at most so long."""
+        if not self._people.sources:
+            return
+        if left := self._people.wait(stop, seconds):
+            log.warning(
+                "nobody has found out yet whom %s means%s; filters with it match nothing until "
+                "then; does `feedkit jobs` run?",
+                min(map(str, left)), f" (and {len(left) - 1} more)" if len(left) > 1 else "",
+            )  # fmt: skip
+        self._matcher = self._compile()
+
+    def _compile(self) -> Matcher:
+        return Matcher(self._service.feed_filters, self._service.keeps_missing)
+
+    def _look_at_people(self) -> None:
+        """Take up what the jobs have found out since."""
+        if self._people.look_sometimes():
+            began = monotonic()
+            self._matcher = self._compile()
+            self._people.changed_for(monotonic() - began)
 
     def _take(self, frame: Frame) -> None:
         if self._last is None:
@@ -69,7 +99,7 @@ class Ingest:
             if type(event) is PostWritten:
                 feeds = self._matcher.match(event.post)
                 self.counts["posts"] += 1
-                self.counts["hits"] += len(feeds)
+                self.counts["hits"] += len(decided(feeds))
             self._batch.append((event, feeds))
         for uri, reason in frame.skipped:
             self.counts["skipped"] += 1
@@ -87,3 +117,4 @@ class Ingest:
         self.counts["batches"] += 1
         self.counts["events"] += len(batch)
         self._last, self._batch = None, []
+        self._look_at_people()

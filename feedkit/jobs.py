@@ -7,10 +7,13 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from feedkit.hydrate import Hydration
 from feedkit.identity import learn_publishers
 from feedkit.matcher import Matcher, worth_saying
+from feedkit.people import Membership, Refreshing
 from feedkit.settings import Service
 from feedkit.skeleton import by_keyset, micros, recipe, take_snapshot
 from feedkit.store import Pruned, Recipe, Store, StoreError
@@ -25,6 +28,9 @@ class Jobs:
     def __init__(self, service: Service, store: Store) -> None:
         self._service, self._store = service, store
         self._stop = threading.Event()
+        self._people = Membership(service, store)
+        self._refreshing = Refreshing(service, store, self._people, self._stop)
+        self._hydration = Hydration(service, store)
         self._fingerprints = {n: feed.filter.fingerprint() for n, feed in service.feeds.items()}
 
     def rank(self) -> int:
@@ -64,11 +70,17 @@ class Jobs:
     def decide_again(self) -> int:
         """Decide stored posts again for the feeds whose filter has changed since it last decided
         them all. Returns the number of feeds."""
+        self._people.look()
         changed = self._store.sync_feeds(self._fingerprints)
+        # Who is not known yet is in no feed: it must not lose its posts for that.
+        changed -= {name for name in changed if self._people.unknown(name)}
         if not changed:
             return 0
         log.info("the filter of %s changed: stored posts are decided again", _names(changed))
-        matcher = Matcher({name: self._service.feeds[name].filter for name in sorted(changed)})
+        matcher = Matcher(
+            {name: self._service.feeds[name].filter for name in sorted(changed)},
+            self._service.keeps_missing,
+        )
         again = {name: self._fingerprints[name] for name in changed}
         after: int | None = 0
         while after is not None:
@@ -78,15 +90,35 @@ class Jobs:
         log.info("stored posts are decided again for %s", _names(changed))
         return len(changed)
 
+    def refresh_people(self) -> int:
+        """Ask again whom the lists, handles … mean that are due. Returns how many were asked."""
+        return self._refreshing.refresh()
+
+    def decide_people_again(self) -> int:
+        """Decide stored posts of those who came or went again. Returns the number of sets."""
+        return self._refreshing.decide_again()
+
     def learn_publishers(self) -> None:
         """Find the DIDs of the publishers that the configuration names by handle."""
         for problem in learn_publishers(self._service, self._store):
             log.warning("%s", problem)
 
+    def ask_for_rankings(self) -> int:
+        """Ask hydrators for what rankers need. Returns how many posts lacked something."""
+        return self._hydration.ask_for_rankings()
+
+    def hydrate(self) -> int:
+        """Look at all posts that wait for a hydrator. Returns how many did."""
+        return self._hydration.once(self._stop)
+
     def once(self) -> bool:
-        """Decide again, prune and rank every feed, now. Whether all of it worked; what did not is
-        logged."""
-        done = [_Contained(job)() for job in (self.decide_again, self.prune, self.rank_all)]
+        """Ask whom lists and handles mean, decide again, prune and rank every feed, now. Whether
+        all of it worked; what did not is logged."""
+        jobs: tuple[Callable[[], object], ...] = (
+            self.refresh_people, self.decide_people_again, self.decide_again, self.hydrate,
+            self.prune, self.rank_all,
+        )  # fmt: skip
+        done = [_Contained(job)() for job in jobs]  # all of them, whether they work or not
         return all(done)
 
     def run(self, stop: threading.Event) -> None:
@@ -100,18 +132,36 @@ class Jobs:
             (self.rank, 1),
             (self.prune, 60),
             (self.learn_publishers, 600),
+            (self.refresh_people, 10),
+            (self.decide_people_again, 10),
+            (self.ask_for_rankings, 10),
         ]
         for job, seconds in jobs:
+            name = job.__name__
+            scheduler.add_executor(_OneThread(self._store), name)
             scheduler.add_job(
-                _Contained(job), "interval", seconds=seconds, name=job.__name__, id=job.__name__,
+                _Contained(job), "interval", seconds=seconds, name=name, id=name, executor=name,
                 next_run_time=datetime.now(UTC),
             )  # fmt: skip
         scheduler.start()
         try:
-            stop.wait()
+            with self._hydration.running():
+                stop.wait()
         finally:
             self._stop.set()
             scheduler.shutdown(wait=True)
+
+
+class _OneThread(ThreadPoolExecutor):  # type: ignore[misc]
+    """A thread, and so a connection, of a job's own, which ends with it."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(max_workers=1)
+        self._store = store
+
+    def shutdown(self, wait: bool = True) -> None:
+        self._pool.submit(self._store.close)
+        super().shutdown(wait)
 
 
 class _Contained:

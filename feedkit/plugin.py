@@ -16,10 +16,9 @@ from pydantic import Field as Field
 from feedkit.accounts import NotKnownYet
 from feedkit.context import Context
 from feedkit.keys import Key, commonness
+from feedkit.needs import COUNTS, needs_of
 from feedkit.parameters import Parameters
 from feedkit.post import Post, Request
-
-COUNTS = frozenset({"likes", "reposts", "replies", "quotes"})  # the needs that no hydrator provides
 
 
 class WrongType(TypeError):
@@ -284,17 +283,6 @@ Kind = Literal["filter", "ranker", "selector", "hydrator"]
 KINDS: dict[str, type[Plugin]] = {
     "filter": Filter, "ranker": Ranker, "selector": Selector, "hydrator": Hydrator,
 }  # fmt: skip
-
-
-def needs_of(plugins: Iterable[Parameters]) -> frozenset[str]:
-    """All that `plugins`, and those inside them, need."""
-    return frozenset(
-        need
-        for plugin in plugins
-        for part in plugin.walk()
-        if isinstance(part, Plugin)
-        for need in part.needs
-    )
 
 
 __all__ = [

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, convert, to_builtins
+from msgspec.structs import fields
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -118,6 +119,21 @@ class Post(Struct, frozen=True, kw_only=True, gc=False):
                 "use the selector at_least, which looks when the feed is ranked"
             )
         return self.counts
+
+
+def as_mapping(post: Post) -> dict[str, Any]:
+    """What `post` says of itself, in values that JSON knows; without counts and features."""
+    left_out = ("counts", "features")
+    return {
+        field.name: to_builtins(value)
+        for field in fields(Post)
+        if field.name not in left_out and (value := getattr(post, field.name)) != field.default
+    }
+
+
+def from_mapping(mapping: Mapping[str, Any]) -> Post:
+    """The reverse of `as_mapping`."""
+    return convert(mapping, Post)
 
 
 class Viewer(Struct, frozen=True, kw_only=True, gc=False):

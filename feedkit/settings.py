@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from feedkit.needs import COUNTS, hydrated, needs_of
 from feedkit.parameters import Parameters
-from feedkit.plugin import COUNTS, Field, Filter, Ranker, Selector, needs_of
+from feedkit.plugin import Field, Filter, Hydrator, Ranker, Selector
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,9 @@ class Example(Parameters):
     link_card: str = Field("", description="the address of its link card")
     quote: str = Field("", description="the at:// address of the post that it quotes")
     reply_to: str = Field("", description="the at:// address of the post that it answers")
+    features: dict[str, Any] = Field(
+        {}, description="what hydrators know of it, by word; values as JSON"
+    )
     likes: int = Field(0, ge=0, description="how often it was liked (for `order`)")
     reposts: int = Field(0, ge=0, description="how often it was reposted (for `order`)")
     replies: int = Field(0, ge=0, description="how often it was answered (for `order`)")
@@ -75,7 +80,8 @@ class Examples:
 @dataclass(frozen=True)
 class FeedConfig:
     """One feed. `place` is where it was written, file:line. `depth` is how many of its newest
-    posts are ranked. `keep` is how long its posts are stored."""
+    posts are ranked. `keep` is how long its posts are stored. `missing`: whether it takes the posts
+    that it cannot decide because a hydrator found nothing."""
 
     name: str
     filter: Filter
@@ -92,12 +98,23 @@ class FeedConfig:
     refresh: timedelta = timedelta(seconds=60)
     keep: timedelta = timedelta(days=7)
     depth: int = 2000
+    missing: bool = False
     examples: Examples = Examples()
     place: str = ""
 
     @cached_property
     def needs(self) -> frozenset[str]:
         return needs_of((self.filter, self.rank, *self.select))
+
+    @cached_property
+    def hydrated(self) -> frozenset[str]:
+        """The words of hydrators that it needs."""
+        return hydrated((self.filter, self.rank, *self.select))
+
+    @cached_property
+    def ranks_by(self) -> frozenset[str]:
+        """The words of hydrators that its ranker and selectors need."""
+        return hydrated((self.rank, *self.select))
 
 
 @dataclass(frozen=True)
@@ -112,12 +129,23 @@ class Service:
     stream: Stream = field(default_factory=Stream)
     network: Network = field(default_factory=Network)
     filters: Mapping[str, Filter] = field(default_factory=dict)
+    hydrators: tuple[Hydrator, ...] = ()  # those that the feeds need
     path: Path = Path("config.yaml")
 
     @cached_property
     def engagement(self) -> frozenset[str]:
         """Which of likes, reposts, replies, quotes some feed needs."""
         return frozenset(need for feed in self.feeds.values() for need in feed.needs & COUNTS)
+
+    @cached_property
+    def feed_filters(self) -> Mapping[str, Filter]:
+        """The filter of each feed."""
+        return {name: feed.filter for name, feed in self.feeds.items()}
+
+    @cached_property
+    def keeps_missing(self) -> frozenset[str]:
+        """The feeds that take posts of which a hydrator found nothing."""
+        return frozenset(name for name, feed in self.feeds.items() if feed.missing)
 
     @cached_property
     def keep(self) -> timedelta:

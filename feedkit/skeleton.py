@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from feedkit.awaiting import knows
+from feedkit.needs import hydrated
 from feedkit.plugin import Pinned, Selector
 from feedkit.post import EPOCH, Post, Request
 from feedkit.rankers.time import Newest
@@ -156,11 +158,14 @@ def rank(feed: FeedConfig, candidates: Sequence[tuple[int, Post]], now: datetime
     """The ids of `candidates` (newest first) as `feed` ranks and selects them, best first.
 
     A ranker that raises or gives no finite numbers is logged, and the feed is newest first; a
-    selector that raises or invents posts is logged and passed over.
+    selector that raises or invents posts is logged and passed over. Posts of which a hydrator has
+    not told what the ranker needs come last, newest first.
     """
     request = Request(now=now)
     ids = {post.uri: id for id, post in candidates}
-    posts = [post for _, post in candidates]
+    words = hydrated([feed.rank])
+    posts = [post for _, post in candidates if knows(post, words)]
+    rest = [post for _, post in candidates if not knows(post, words)]
     try:
         scores = [float(score) for score in feed.rank.score_many(posts, request)]
         if len(scores) != len(posts) or not all(map(math.isfinite, scores)):
@@ -173,6 +178,7 @@ def rank(feed: FeedConfig, candidates: Sequence[tuple[int, Post]], now: datetime
     else:
         order = sorted(range(len(posts)), key=scores.__getitem__, reverse=True)
         posts = [posts[i] for i in order]
+    posts += rest
     for selector in feed.select:
         try:
             chosen = selector.select(list(posts), request)
@@ -197,6 +203,6 @@ def recipe(feed: FeedConfig) -> str:
 def take_snapshot(store: Store, feed: FeedConfig, now: datetime | None = None) -> int:
     """Rank `feed` and store the result as its new version. Returns the number of posts."""
     now = now or datetime.now(UTC)
-    ids = rank(feed, store.candidates(feed.name, feed.depth), now)
+    ids = rank(feed, store.candidates(feed.name, feed.depth, bool(feed.ranks_by)), now)
     store.save_version(feed.name, "", ids, micros(now), recipe(feed))
     return len(ids)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from feedkit.backtest import compare, replayed
 from feedkit.cli import run
 from feedkit.config import load_config
 from feedkit.demo import events
+from feedkit.sources.replay import Replay
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAD = "service: {hostname: feeds.example.com, publisher: alice.example.com}\nfeeds:\n"
@@ -105,6 +107,19 @@ def test_a_configuration_against_itself_changes_nothing(tmp_path):
     found = compare(side, replayed(service, [str(sample)]))
     assert {difference.feed for difference in found} == service.feeds.keys()
     assert all(difference.same for difference in found)
+
+
+def test_a_feed_keeps_what_its_filter_alone_would_keep(tmp_path):
+    sample = tmp_path / "sample.jsonl"
+    sample.write_text("".join(json.dumps(event) + "\n" for event in events()))
+    service = load_config(ROOT / "config.example.yaml", {})
+    frames = Replay([str(sample)], frozenset()).frames(None, 0, threading.Event())
+    posts = [event.post for frame in frames for event in frame.events]
+    side = replayed(service, [str(sample)])
+    for name, feed in service.feeds.items():
+        old = side.now - feed.keep
+        alone = {p.uri for p in posts if p.sort_at >= old and feed.filter.decide(p) is True}
+        assert set(side.feeds[name].kept) == alone, name
 
 
 def asked(tmp_path, files, *more):

@@ -26,6 +26,7 @@ from feedkit import (
     Reply,
     SameAs,
 )
+from feedkit.awaiting import decided as decided_by
 from feedkit.explain import explain
 from feedkit.matcher import Matcher
 from feedkit.testing import post
@@ -98,13 +99,13 @@ def bound(name: str, filter: Filter) -> SameAs:
         (Keywords("tern"), "✗ keywords: [tern]"),
         (Reply(), "✗ reply"),
         (Not(Reply()), "✓ not\n  ✗ reply"),
-        (Described(), "? described"),
-        (Not(Described()), "? not\n  ? described"),
+        (Described(), "? described  waits for bird"),
+        (Not(Described()), "? not\n  ? described  waits for bird"),
         (All([Keywords("heron"), Described()]),
-         "? all\n  ✓ keywords: [heron]  “heron” in text\n  ? described"),
-        (All([Reply(), Described()]), "✗ all\n  ✗ reply\n  ? described"),
+         "? all\n  ✓ keywords: [heron]  “heron” in text\n  ? described  waits for bird"),
+        (All([Reply(), Described()]), "✗ all\n  ✗ reply\n  ? described  waits for bird"),
         (Any([Keywords("heron"), Described()]),
-         "✓ any\n  ✓ keywords: [heron]  “heron” in text\n  ? described"),
+         "✓ any\n  ✓ keywords: [heron]  “heron” in text\n  ? described  waits for bird"),
         (AtLeastOf(1, [Reply(), Language("en")]),
          "✓ at_least_of: 1  1 of 2\n  ✗ reply\n  ✓ language: [en]  en"),
         (bound("birds", Reply()), "✗ same_as: birds\n  ✗ reply"),
@@ -176,13 +177,19 @@ POSTS = st.builds(
 @given(TREES, POSTS)
 def test_the_verdict_is_the_one_of_ingest(filter, post):
     verdict = explain(filter, post)
+    agrees(filter, verdict, post)
+    assert (verdict.verdict is True) == bool(decided_by(Matcher({"feed": filter}).match(post)))
+
+
+def agrees(filter, verdict, post):
+    """Every part of the tree has the verdict of that part alone."""
     try:
-        decided = filter.decide(post)
+        decided, failure = filter.decide(post), ""
     except Exception as error:
-        assert verdict.verdict is False
-        assert str(error) in verdict.because
-    else:
-        assert verdict.verdict is decided
-    assert (verdict.verdict is True) == bool(Matcher({"feed": filter}).match(post))
+        decided, failure = False, f"failed: {type(error).__name__}: {error}"
+    assert verdict.verdict is decided
+    if failure:
+        assert verdict.because == failure
     children = [child for child in filter.children() if isinstance(child, Filter)]
-    assert verdict.parts == tuple(explain(child, post) for child in children)
+    for child, part in zip(children, verdict.parts, strict=True):
+        agrees(child, part, post)

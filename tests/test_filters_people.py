@@ -3,12 +3,18 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from feedkit import Author, Mentions, Quote, Reply
+from feedkit import Author, FollowedBy, InList, Keywords, Mentions, Quote, Reply
+from feedkit.accounts import accounts_in, bind
 from feedkit.matcher import Matcher
-from feedkit.testing import ALICE, BOB, post
+from feedkit.testing import ALICE, BOB, check_plugin, post
 
 FIRST = post("first", author=BOB)
 MIDDLE = post("middle", author=ALICE, reply_to=FIRST)
+
+
+def told(filter, members):
+    """The filter, once it is known whom all that it names means."""
+    bind(filter, {s: frozenset(members) for a in accounts_in(filter) for s in a.sources})
 
 
 @pytest.mark.parametrize(
@@ -21,21 +27,68 @@ def test_author(account):
     assert Author(account).keys() == {("author", ALICE)}
 
 
+LIST = f"at://{ALICE}/app.bsky.graph.list/3l2s5xxv2ze2c"
+
+
 @pytest.mark.parametrize(
-    ("account", "said"),
+    "filter",
     [
-        ("alice.bsky.social", "feedkit resolve alice.bsky.social"),
-        ("@alice.bsky.social", "feedkit resolve alice.bsky.social"),
-        ("https://bsky.app/profile/alice.bsky.social", "feedkit resolve alice.bsky.social"),
-        ("did:", "complete DID"),
-        ("alice", "is no account"),
-        ("", "is no account"),
-        (f"https://bsky.app/profile/{ALICE}/post/3k", "is no account"),
+        Author(LIST), InList(LIST), FollowedBy("carol.test"),
+        Author([ALICE, LIST, {"followed_by": "carol.test"}]), Author("bob.test"),
     ],
-)
-def test_an_account_is_a_did(account, said):
-    with pytest.raises(ValidationError, match=said):
-        Author(account)
+    ids=str,
+)  # fmt: skip
+def test_by_author(filter):
+    theirs, other = post(author=BOB), post(author="did:plc:nobody")
+    assert [filter.decide(theirs), filter.decide(other)] == [None, None]
+    assert [(~filter).decide(theirs), (~filter).decide(other)] == [None, None]
+    assert Matcher({"feed": filter, "not": ~filter}).match(theirs) == frozenset()
+    told(filter, {BOB})
+    assert [filter.decide(theirs), filter.decide(other)] == [True, False]
+    assert [(~filter).decide(theirs), (~filter).decide(other)] == [False, True]
+    assert {("author", BOB)} <= filter.keys()
+    assert Matcher({"feed": filter, "not": ~filter}).match(theirs) == {"feed"}
+    assert filter.explain(theirs)
+    check_plugin(filter, theirs, other)
+
+
+def test_those_who_are_known_match_while_others_are_not():
+    filter = Author([ALICE, LIST])
+    assert [filter.decide(post()), (~filter).decide(post())] == [True, False]
+    assert filter.decide(post(author=BOB)) is None
+    assert Matcher({"feed": filter | Keywords("heron")}).match(post("a heron", author=BOB))
+    assert not Matcher({"feed": filter & Keywords("heron")}).match(post("a heron", author=BOB))
+
+
+def test_a_list_of_nobody_is_not_anybody():
+    for filter, made in (
+        (Mentions(LIST), post(mentions=[BOB])),
+        (Reply(to=LIST), MIDDLE),
+        (Reply(thread=LIST), MIDDLE),
+        (Quote(of=LIST), post(quote=FIRST)),
+    ):
+        assert filter.decide(made) is None
+        told(filter, set())
+        assert filter.decide(made) is False
+        told(filter, {BOB})
+        assert filter.decide(made) is True
+        check_plugin(filter, made)
+
+
+def test_a_reply_is_decided_as_far_as_it_can_be():
+    assert Reply(to=LIST).decide(FIRST) is False
+    assert Reply(to=LIST, thread=ALICE).decide(MIDDLE) is False
+    assert Reply(to=ALICE, thread=LIST).decide(MIDDLE) is False
+    assert Reply(to=BOB, thread=LIST).decide(MIDDLE) is None
+    assert Reply(to=[FIRST.uri, LIST]).decide(MIDDLE) is True
+    assert Mentions(LIST).decide(post()) is False
+
+
+def test_why_names_the_list():
+    filter = Author([ALICE, LIST, {"followed_by": "carol.test"}])
+    told(filter, {BOB})
+    assert filter.explain(post(author=BOB)) == f"{{followed_by: carol.test}}, {LIST}"
+    assert filter.explain(post()) == ""
 
 
 @pytest.mark.parametrize(
@@ -81,7 +134,7 @@ def test_reply_and_quote(filter, made, matches):
     [
         ("https://bsky.app/profile/alice.bsky.social/post/3k", "names its author by handle"),
         ("at://alice.bsky.social/app.bsky.feed.post/3k", "is no post"),
-        ("alice.bsky.social", "is a handle"),
+        ("alice", "is no account"),
     ],
 )
 def test_whom_and_what_are_checked(to, said):

@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from _appview import ALICE, URI, appview
+from _lookups import ALICE, URI, appview
 
 from feedkit.identity import (
     Unresolved,
@@ -65,7 +65,7 @@ def test_what_people_paste_is_understood(network, pasted, means):
      "https://bsky.app/profile/alice/post/3k", "https://bsky.app/search?q=x", "x" * 5000],
 )  # fmt: skip
 def test_what_is_nothing_is_refused_before_anybody_is_asked(network, view, pasted):
-    with pytest.raises(Unresolved, match="is not a handle, a DID, an at:// URI or a bsky.app link"):
+    with pytest.raises(Unresolved, match="is not a handle, a DID, an at:// URI or a bsky"):
         resolve(pasted, network)
     assert view.asked == []
 
@@ -124,7 +124,7 @@ def test_a_post_is_read_as_the_stream_reads_it(network):
 
 
 def test_a_post_that_is_gone_is_said_to_be(network):
-    with pytest.raises(Unresolved, match="has no post .*/gone: it was deleted, or"):
+    with pytest.raises(Unresolved, match=r"has no post .*/gone: it was deleted, or"):
         fetch_post(f"at://{ALICE}/app.bsky.feed.post/gone", network)
 
 
@@ -151,7 +151,7 @@ def test_a_post_that_cannot_be_read_is_said_why(network, view, raw, says):
      "https://bsky.app/profile/alice.test/feed/f", f"at://{ALICE}/app.bsky.feed.post/\udcff"],
 )  # fmt: skip
 def test_only_a_post_is_a_post(network, pasted):
-    with pytest.raises(Unresolved, match="is no post; write at://DID/app.bsky.feed.post/RECORD-KEY"):
+    with pytest.raises(Unresolved, match="is no post; write at://DID/"):
         resolve_post(pasted, network)
 
 

@@ -64,7 +64,9 @@ def frame(number, *events, **more):
 
 
 def test_posts_are_stored_for_the_feeds_that_want_them(store):
-    source = Recorded(frame(1, written(1)), frame(2, written(2, "wren")), None, frame(3, written(3)))
+    source = Recorded(
+        frame(1, written(1)), frame(2, written(2, "wren")), None, frame(3, written(3))
+    )
     ingest = Ingest(service(herons=Keywords("heron"), birds=Keywords(["heron", "wren"])), store)
     ingest.run(source, threading.Event())
     assert len(store.newest("herons", None, 9)) == 2

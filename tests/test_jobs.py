@@ -8,11 +8,11 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from _appview import ALICE, appview
+from _lookups import ALICE, appview
 from storing import apply, deleted, engaged, order, uri, written
 
 from feedkit import Field, Gravity, Keywords, Newest, PerAuthor, Ranker
-from feedkit.jobs import Jobs
+from feedkit.jobs import Jobs, _Contained
 from feedkit.settings import FeedConfig, Network, Service
 from feedkit.skeleton import micros, page, take_snapshot
 from feedkit.store import StoreError
@@ -250,6 +250,25 @@ def test_on_the_clock_all_jobs_run_and_go_on_when_the_store_fails(store, caplog,
     assert store.identity("alice.test")[0] == ALICE
     assert caplog.text.count("the job rank failed") == 1, "the second time is not worth saying"
     assert "the job rank works again" in caplog.text
+
+
+def test_failures_are_said_ever_more_rarely_and_the_end_of_them_once(caplog):
+    left = [StoreError("gone")] * 11 + [None, None] + [StoreError("gone again")]
+
+    def work():
+        if error := left.pop(0):
+            raise error
+
+    job = _Contained(work)
+    with caplog.at_level(logging.INFO):
+        done = [job() for _ in range(14)]
+    assert done == [False] * 11 + [True, True, False]
+    assert [record.getMessage() for record in caplog.records] == [
+        "the job work failed, once: gone",
+        "the job work failed, 10 times in a row: gone",
+        "the job work works again",
+        "the job work failed, once: gone again",
+    ]
 
 
 def test_ranking_ends_between_two_feeds_when_told_to(store):

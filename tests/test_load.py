@@ -11,13 +11,13 @@ import hashlib
 import json
 import os
 import random
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -208,26 +208,37 @@ def test_killed_fifty_times(store_url, load, tmp_path, server, request):
     source = open_source(service.stream, service.engagement).name
     reached = set()
     for kill in range(50):
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        before = where(store, source)
-        # a random moment of its work, not of its start
-        while where(store, source) == before and process.poll() is None and not done(store, load):
-            time.sleep(0.01)
-        time.sleep(rnd.uniform(0, 0.25))
-        assert process.poll() is None, f"ingest ended by itself after {kill} kills"
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        with running(command) as process:
+            before = where(store, source)
+            # a random moment of its work, not of its start
+            while where(store, source) == before and process.poll() is None:
+                if done(store, load):
+                    break
+                time.sleep(0.01)
+            time.sleep(rnd.uniform(0, 0.25))
+            assert process.poll() is None, f"ingest ended by itself after {kill} kills"
         reached.add(where(store, source))
     assert len(reached) >= 30, "most kills were after the end"
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 120
-    while not done(store, load):
-        assert time.monotonic() < until, "the last event did not come"
-        time.sleep(0.05)
-    process.terminate()
-    assert process.wait(15) == 0
+    with running(command) as process:
+        until = time.monotonic() + 120
+        while not done(store, load):
+            assert time.monotonic() < until, "the last event did not come"
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(15) == 0
     check(store, load)
     store.close()
+
+
+@contextmanager
+def running(command):
+    """The command as a process that is killed at the end."""
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def where(store, source):

@@ -100,7 +100,9 @@ def tree(rnd, depth):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_matcher_equals_the_plain_loop(seed):
+def test_the_matcher_equals_the_plain_loop(seed, monkeypatch):
+    # words by look-up, as with thousands of feeds, and by the automaton, as with few
+    monkeypatch.setattr("feedkit.matcher.FEW_WORDS", (seed % 2) * 1_000)
     rnd = random.Random(seed)
     filters = {str(number): tree(rnd, 3) for number in range(500)}
     posts = [post(rnd, number) for number in range(400)]
@@ -194,14 +196,14 @@ def test_a_broken_plugin_does_not_drown_the_log(caplog):
     for _ in range(250):
         matcher.match(Post(uri="x"))
     assert matcher.errors["bad", "breaks"] == 250
-    assert len(caplog.records) == 3
+    assert len([r for r in caplog.records if r.levelno == logging.ERROR]) == 3
     assert [n for n in range(1, 2000) if worth_saying(n)] == [1, 10, 100, 1000]
 
 
 def test_a_slow_filter_is_named(caplog):
     matcher = Matcher({"quick": Everything(), "slow": Sleeps()})
     assert matcher.match(Post(uri="x")) == {"quick", "slow"}
-    assert matcher.slow == {("slow", "sleeps"): 1}
+    assert matcher.slow["slow", "sleeps"] == 1  # a busy machine may make others slow, too
     assert "feeds.slow: the filter sleeps took" in caplog.text
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 
 import pytest
+from _project import installed
 
 from feedkit.cli import run
 from feedkit.config import load_config
@@ -21,7 +21,7 @@ def project(tmp_path, capsys, monkeypatch):
     return tmp_path / "mine"
 
 
-def test_plugins_of_every_kind_and_their_tests(project, capsys):
+def test_plugins_of_every_kind_and_their_tests(project, capsys, tmp_path):
     for kind in ("filter", "ranker", "selector"):
         assert run(["new", "plugin", f"my-{kind}", "--kind", kind]) == 0
         said = capsys.readouterr().out
@@ -34,11 +34,8 @@ def test_plugins_of_every_kind_and_their_tests(project, capsys):
     config = config.replace("rank: gravity", "rank: my_ranker\n    select: {my_selector: 9}")
     (project / "config.yaml").write_text(config)
     assert load_config(project / "config.yaml", {}).feeds["birds"].rank.yaml_name() == "my_ranker"
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p",
-         "feedkit.testing.pytest_plugin", "tests"],
-        capture_output=True, text=True,
-    )  # fmt: skip
+    environment = installed(tmp_path / "installed")
+    done = subprocess.run(["pytest", "tests"], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     assert "16 passed" in done.stdout
 

@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-import configparser
-import os
 import re
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from _project import installed
 
 from feedkit.cli import run
 
-ROOT = Path(__file__).resolve().parents[1]
-
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """The entry point of setup.cfg, as pip would install it."""
-    setup = configparser.ConfigParser()
-    setup.read(ROOT / "setup.cfg")
-    points = setup["options.entry_points"]["pytest11"]
-    folder = tmp_path_factory.mktemp("site")
-    info = folder / "feedkit_pytest11-0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: feedkit-pytest11\nVersion: 0\n")
-    (info / "entry_points.txt").write_text(f"[pytest11]{points}\n")
-    return folder
+def environment(tmp_path_factory):
+    return installed(tmp_path_factory.mktemp("installed"))
 
 
 @pytest.fixture
-def pytest_in(installed):
+def pytest_in(environment):
     def tests(folder, *arguments):
-        path = os.pathsep.join([str(ROOT), str(installed)])
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
-            cwd=folder, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path},
-        )  # fmt: skip
+            ["pytest", *arguments], cwd=folder, env=environment, capture_output=True, text=True
+        )
         return done.returncode, done.stdout + done.stderr
 
     return tests

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import signal
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -13,6 +16,7 @@ from _streams import (
     LIKE,
     NOW,
     commit,
+    end,
     like_record,
     post_record,
     sends,
@@ -20,8 +24,10 @@ from _streams import (
     settings,
     v1,
     v2,
+    v2_info,
     v2_post,
 )
+from test_sources import DICTIONARIES, Compressing
 
 from feedkit.cli import run
 from feedkit.event import PostWritten
@@ -97,6 +103,23 @@ def test_only_what_is_needed_is_asked_for_and_written(tmp_path):
     assert found == [[1, 4, 5], [1, 3, 4, 5]]
 
 
+def test_what_came_compressed_is_written_as_it_was(tmp_path):
+    known = Compressing([DICTIONARIES[1001]], 1001)
+    with server(known.script(*POSTS), answer=known.answer) as streaming:
+        stream = settings("jetstream", streaming.url, compress=True)
+        record(tmp_path / "r", stream, frozenset(), ENOUGH, threading.Event())
+    assert "zstdDictionary=1001" in streaming.paths[-1]
+    assert (tmp_path / "r").read_bytes().splitlines() == POSTS
+
+
+def test_what_the_server_no_longer_has_is_a_gap(tmp_path):
+    later = [v2_info("OutdatedCursor", "it is gone"), *POSTS[2:]]
+    with server(sends(POSTS[0], then="cut"), sends(*later)) as streaming:
+        stream = settings("jetstream", streaming.url)
+        done = record(tmp_path / "r", stream, frozenset(), ENOUGH, threading.Event())
+    assert (done.messages, done.gaps) == (2, 1)
+
+
 def stopped(file, stream, stop_at=2):
     """A recording that is interrupted after so many messages."""
     stop = threading.Event()
@@ -163,19 +186,56 @@ def test_what_cannot_be_recorded_is_said(tmp_path):
 
 CONFIG = """\
 service: {hostname: feeds.example.com, publisher: alice.example.com}
-stream: {jetstream: {url: "URL", compress: no, backoff: 10ms}}
+stream: {jetstream: {url: "URL", compress: no, backoff: 1s}}
 feeds:
   birds: {filter: {keywords: heron}, rank: gravity}
 """
 
 
-def test_the_command(tmp_path, capsys, monkeypatch):
+@pytest.fixture
+def quiet(monkeypatch):
+    """The command takes the signals over, for good."""
     monkeypatch.setenv("FEEDKIT_LOG", "ERROR")
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_the_command_is_told_to_stop(tmp_path, capsys):
+    def script(connection):
+        for message in POSTS[:2]:
+            connection.send(message, text=True)
+        until = time.monotonic() + 5
+        while b"wren" not in part.read_bytes() and time.monotonic() < until:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGTERM)
+        end(connection, "stay")
+
+    file, part = tmp_path / "r.jsonl", tmp_path / "r.jsonl.part"
+    with server(script, sends(*POSTS[1:])) as streaming:
+        asked = ["record", "--config", str(config(tmp_path, streaming.url)), str(file)]
+        assert run(asked) == 130
+        said = f"{file}.part: 2 messages, 0:10 of the stream; the same command goes on with it\n"
+        assert capsys.readouterr().err == said
+        assert not file.exists()
+        assert run([*asked, "--minutes", "0.5"]) == 0
+    assert texts(file) == ["heron", "wren", "owl"]
+
+
+def config(folder, url):
+    file = folder / "config.yaml"
+    file.write_text(CONFIG.replace("URL", url))
+    return file
+
+
+@pytest.mark.usefixtures("quiet")
+def test_the_command(tmp_path, capsys):
     file = tmp_path / "r.jsonl.zst"
     with server(sends(*POSTS)) as streaming:
-        config = tmp_path / "config.yaml"
-        config.write_text(CONFIG.replace("URL", streaming.url).replace("10ms", "1s"))
-        asked = ["record", "--config", str(config), "--minutes", "0.5", str(file)]
+        made = str(config(tmp_path, streaming.url))
+        asked = ["record", "--config", made, "--minutes", "0.5", str(file)]
         assert run(asked) == 0
         assert "collections=app.bsky.feed.like" in streaming.paths[-1]  # gravity needs them
     assert capsys.readouterr().out == f"{file}: 3 messages, 0:31 of the stream\n"

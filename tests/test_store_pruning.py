@@ -86,15 +86,15 @@ def test_it_works_in_small_transactions(store: Store, monkeypatch: pytest.Monkey
     apply(store, *(engaged(f"u{n}", "1", uri("p5")) for n in range(1200)))
     apply(store, seconds=50 * HOUR)
     sizes = []
-    inner = rules._old_hits
+    inner = rules._old
 
-    def measured(db, feed_id, horizon, done):  # type: ignore[no-untyped-def]
+    def measured(db, table, feed_id, horizon, done):  # type: ignore[no-untyped-def]
         before = done.hits + done.posts + done.engagements
-        more = inner(db, feed_id, horizon, done)
+        more = inner(db, table, feed_id, horizon, done)
         sizes.append(done.hits + done.posts + done.engagements - before)
         return more
 
-    monkeypatch.setattr(rules, "_old_hits", measured)
+    monkeypatch.setattr(rules, "_old", measured)
     assert store.prune(KEEP, LATER) == Pruned(hits=600, posts=600, engagements=1200)
     assert max(sizes) <= 1000
     assert len(sizes) >= 6

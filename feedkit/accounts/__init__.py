@@ -14,9 +14,9 @@ from feedkit.accounts.sets import (
     bind,
     supposing_nobody,
 )
-from feedkit.accounts.written import Source, parse_lines
+from feedkit.accounts.written import Source, read_file
 
 __all__ = [
     "Accounts", "AccountsOrPosts", "Authors", "Followed", "Found", "Lists", "NotKnownYet",
-    "Source", "accounts_in", "bind", "parse_lines", "supposing_nobody",
+    "Source", "accounts_in", "bind", "read_file", "supposing_nobody",
 ]  # fmt: skip

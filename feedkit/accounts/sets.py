@@ -16,8 +16,8 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from feedkit.parameters import Parameters
 from feedkit.accounts.written import Source, parse_mapping, parse_text
+from feedkit.parameters import Parameters
 
 Found = Mapping[Source, frozenset[str]]
 _SEVERAL = (list, tuple, set, frozenset)
@@ -49,6 +49,7 @@ class Accounts(AbstractSet[str]):
     takes: ClassVar[frozenset[str]] = frozenset(
         {"did", "handle", "list", "starter_pack", "followed_by", "followers_of", "file"}
     )
+    called: ClassVar[str] = "accounts"  # what the documentation calls the type
     about: ClassVar[str] = "a DID, a handle, a list, a starter pack, or a link to one on bsky.app"
 
     def __init__(self, *written: Any) -> None:
@@ -127,7 +128,7 @@ class Accounts(AbstractSet[str]):
         raise NotKnownYet(self.missing)
 
     @classmethod
-    def _from_iterable(cls, it: Iterable[Any]) -> frozenset[Any]:  # type: ignore[override]
+    def _from_iterable(cls, it: Iterable[Any]) -> frozenset[Any]:
         return frozenset(it)  # what `&`, `|`, `-` give
 
     @classmethod
@@ -157,9 +158,7 @@ class Accounts(AbstractSet[str]):
         return made
 
     @classmethod
-    def __get_pydantic_core_schema__(
-        cls, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_wrap_validator_function(
             cls._validated,
             core_schema.list_schema(
@@ -190,6 +189,7 @@ class AccountsOrPosts(Accounts):
     """`Accounts`, or single posts: at:// addresses, or links to them that have a DID."""
 
     takes = Accounts.takes | {"post"}
+    called = "accounts or posts"
 
     def concern(self, uri: str) -> bool:
         """Whether the record at `uri` is one of the posts, or belongs to one of the accounts."""
@@ -200,6 +200,7 @@ class Lists(Authors):
     """Those on lists or in starter packs."""
 
     takes = frozenset({"list", "starter_pack"})
+    called = "lists or starter packs"
     about = "the address of a list or starter pack: its bsky.app link, or at://…"
 
 

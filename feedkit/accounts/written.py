@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from feedkit.addresses import post_address
@@ -22,6 +23,7 @@ _COLLECTIONS = {
 _COLLECTION_OF = {kind: name for name, kind in _COLLECTIONS.items()}
 _PAGES = {"lists": "list", "post": "post"}  # bsky.app/profile/WHO/…/KEY
 _FILES = (".txt", ".csv", ".tsv", ".list", ".yaml", ".json")
+LARGEST_FILE = 10_000_000  # bytes
 MAPPED = ("followed_by", "followers_of", "file")
 
 
@@ -138,7 +140,7 @@ def _mapped(key: str, value: Any) -> Source:
     return Source(key, who.about)
 
 
-def parse_lines(lines: Iterable[str]) -> tuple[frozenset[Source], list[tuple[int, str]]]:
+def _parse_lines(lines: Iterable[str]) -> tuple[frozenset[Source], list[tuple[int, str]]]:
     """What a file of accounts means: one a line, `#` begins a comment. With the lines that mean
     nothing, by number, and why."""
     found = set()
@@ -156,6 +158,19 @@ def parse_lines(lines: Iterable[str]) -> tuple[frozenset[Source], list[tuple[int
         else:
             found.add(source)
     return frozenset(found), problems
+
+
+def read_file(path: Path) -> tuple[frozenset[Source], list[tuple[int, str]]]:
+    """The sources in a file, and what is wrong with it, by line (0: the whole file)."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+        if len(content) > LARGEST_FILE:
+            return frozenset(), [(0, f"the file is larger than {LARGEST_FILE:,} bytes")]
+        return _parse_lines(content.decode("utf-8").splitlines())
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or str(error)
+        return frozenset(), [(0, f"the file {str(path)!r} cannot be read: {said}")]
 
 
 def _or(words: list[str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import platform
 import shlex
 import sys
@@ -19,6 +18,7 @@ from feedkit.cli import (  # noqa: F401 (they add their verbs)
     reading,
     replaying,
     running,
+    scoring,
 )
 from feedkit.cli.group import cli
 
@@ -32,7 +32,8 @@ def main() -> None:
 
 
 def run(args: list[str]) -> int:
-    """Do what `args` say; returns the exit code."""
+    """Do what `args` say; returns the exit code. A reader of the output that has seen enough
+    (`| head`) is click's business, which then raises SystemExit."""
     from feedkit.config import ConfigError
     from feedkit.identity import Unresolved
     from feedkit.store import StoreError
@@ -53,9 +54,6 @@ def run(args: list[str]) -> int:
         return 1
     except (KeyboardInterrupt, click.Abort):
         return 130
-    except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
     except Exception:
         click.echo(
             "This is a bug in feedkit, not a mistake of yours. Please report it with these "

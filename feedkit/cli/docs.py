@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from feedkit.cli import cli
+from feedkit.cli.group import cli
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "commands.md"
 _START = """\
@@ -17,8 +17,8 @@ _START = """\
 <!-- Written by `python -m feedkit.cli.docs`, from the commands. Change these. -->
 
 `--config FILE` names the configuration, else `$FEEDKIT_CONFIG` does, else it is `config.yaml` here;
-plugins and further feeds are found in `feeds/` beside it. Where the network is followed, `$FEEDKIT_LOG`
-says how much is logged: `DEBUG`, `INFO` (unless it is set), `WARNING` or `ERROR`.
+plugins and further feeds are found in `feeds/` beside it. `$FEEDKIT_LOG` says how much is logged:
+`DEBUG`, `INFO` (unless it is set), `WARNING` or `ERROR`.
 
 | exit code | meaning |
 |---|---|

@@ -85,7 +85,7 @@ def record(
         click.echo(f"{file}: {told}")
     else:
         click.echo(f"{file}.part: {told}; the same command goes on with it", err=True)
-        raise SystemExit(130)
+        raise click.exceptions.Exit(130)
 
 
 @cli.command(short_help="Compare two configurations on recorded events.")

@@ -84,13 +84,15 @@ def count(number: int, noun: str) -> str:
 
 
 def open_checked(service: Service) -> Store:
-    """The service's store, ready for use. Raises `StoreError`, also where its tables are not
-    those of this version."""
+    """The service's store, ready for use; from it the service's filters learn whom their lists
+    and handles mean. Raises `StoreError`, also where its tables are not those of this version."""
+    from feedkit.people import Membership
     from feedkit.store import open_store
 
     store = open_store(service.store)
     try:
         store.check_schema()
+        Membership(service, store)
     except BaseException:
         store.close()
         raise

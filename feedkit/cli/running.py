@@ -53,6 +53,7 @@ def ingest(config: Path) -> None:
         source = open_source(service.stream, service.engagement, on_gap)
         work = Ingest(service, store)
         log.info("reading %s for %s", source.name, count(len(service.feeds), "feed"))
+        work.wait_for_people(stop)
         work.run(source, stop)
     log.info("stopped after %d events, %d hits", work.counts["events"], work.counts["hits"])
 

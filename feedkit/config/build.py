@@ -19,7 +19,8 @@ from feedkit.duration import parse_duration
 from feedkit.parameters import Parameters
 from feedkit.plugin import KINDS, Filter, Plugin
 
-KEY_OF = {"filter": "filter", "ranker": "rank", "selector": "select"}  # where a kind is written
+# where a kind is written
+KEY_OF = {"filter": "filter", "ranker": "rank", "selector": "select", "hydrator": "hydrators"}
 P = TypeVar("P", bound=Parameters)
 
 

@@ -22,13 +22,14 @@ from pydantic import ValidationError
 from feedkit.config.problems import ConfigError, Place, Problems
 from feedkit.config.validation import plain
 from feedkit.filters import FILTERS
+from feedkit.hydrators import HYDRATORS
 from feedkit.parameters import PluginDefinitionError
 from feedkit.plugin import KINDS, All, Any, Feed, Not, Plugin
 from feedkit.rankers import RANKERS
 from feedkit.selectors import SELECTORS
 
 GROUP = "feedkit.plugins"
-BUILT_IN: tuple[type[Plugin], ...] = (All, Any, Not, *FILTERS, *RANKERS, *SELECTORS)
+BUILT_IN: tuple[type[Plugin], ...] = (All, Any, Not, *FILTERS, *RANKERS, *SELECTORS, *HYDRATORS)
 
 
 @dataclass(frozen=True)

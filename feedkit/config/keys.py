@@ -23,7 +23,7 @@ from feedkit.config.names import (
     StoreURL,
 )  # fmt: skip
 from feedkit.parameters import Parameters
-from feedkit.plugin import Filter, Ranker, Selector
+from feedkit.plugin import Filter, Hydrator, Ranker, Selector
 from feedkit.rankers import Newest
 from feedkit.settings import Example, FeedConfig, Network, Service, Stream
 
@@ -123,6 +123,11 @@ class FeedKeys(Parameters):
     depth: int = Field(
         FeedConfig.depth, ge=1, le=2000, description="how many of its newest posts are ranked"
     )
+    missing: bool = Field(
+        FeedConfig.missing,
+        description="whether it takes posts that its filter cannot decide, because a hydrator "
+        "could not find out what it needs",
+    )
     examples: dict[Literal["in", "out"], tuple[str | Example, ...]] = Field(
         {},
         description="posts that it must keep (`in`) and must not keep (`out`), for `feedkit test`: "
@@ -149,4 +154,7 @@ class FileKeys(Parameters):
     filters: dict[str, Filter] = Field({}, description="names for parts used more than once")
     defaults: FeedKeys | None = Field(None, description="keys for every feed without its own")
     all_feeds: Filter | None = Field(None, description="a filter that every feed's posts must pass")
+    hydrators: tuple[Hydrator, ...] = Field(
+        (), description="hydrators with parameters; the others that are needed run as they are"
+    )
     feeds: dict[str, FeedKeys] = Field({}, description="the feeds, by record key")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from feedkit.config.build import Builder
 from feedkit.config.discover import Found, discover
+from feedkit.config.hydrators import needed
 from feedkit.config.keys import (
     STREAMS,
     FeedKeys,
@@ -20,6 +21,7 @@ from feedkit.config.keys import (
 from feedkit.config.links import Links
 from feedkit.config.names import did_web, graphemes
 from feedkit.config.ordinary import refusal
+from feedkit.config.people import check_files
 from feedkit.config.problems import ConfigError, Place, Problems
 from feedkit.config.written import Written, all_feeds, read
 from feedkit.config.yamltree import Broken, MappingNode, Node, Scalar
@@ -79,6 +81,13 @@ class _Loading:
             self.problems.add(
                 Place(str(self.path), 1), "", "there is no feed; write one under feeds:"
             )
+        hydrators = needed(
+            found.plugins["hydrator"].values(),
+            head.hydrators if head else None if "hydrators" in entries else (),
+            frozenset().union(*(feed.hydrated for feed in feeds.values() if feed)),
+            self.builder.made,
+            self.problems,
+        )
         if self.problems or head is None or stream is None:
             raise ConfigError(self.problems)
         network = head.network or NetworkKeys()
@@ -91,6 +100,7 @@ class _Loading:
             stream=stream,
             network=Network(network.plc, network.appview),
             filters={name: part for name, part in parts.items() if part},
+            hydrators=hydrators,
             path=self.path,
         )
 
@@ -171,6 +181,7 @@ class _Loading:
             refresh=keys.refresh,
             keep=keys.keep,
             depth=keys.depth,
+            missing=keys.missing,
             examples=Examples(
                 keys.examples.get("in", ()), keys.examples.get("out", ()), keys.order
             ),
@@ -198,6 +209,8 @@ class _Loading:
         filters = {name: feed.filter if feed else None for name, feed in feeds.items()}
         links = Links(parts, filters, self.builder.made, self.builder.parts_in)
         links.bind(self.problems)
+        plugins = [one for several in self.builder.made.values() for one in several]
+        check_files(plugins, self.path.parent, self.problems)
         for name, feed in feeds.items():
             if feed is None:
                 continue

@@ -96,7 +96,7 @@ def graphemes(text: str) -> int:
     """How many characters a reader sees."""
     if text.isascii():
         return len(text)
-    import regex  # type: ignore[import-untyped] # takes 10 ms, and few need it
+    import regex  # takes 10 ms, and few need it
 
     return len(regex.findall(r"\X", text))
 

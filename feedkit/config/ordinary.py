@@ -1,8 +1,9 @@
 """Whether a filter would take the whole firehose.
 
 The definition: it cannot name keys of which a post must have one, it nowhere says `everything`,
-and it keeps every one of a handful of ordinary posts: short texts of different people in several
-languages, without pictures, links, tags, mentions, labels, quotes, and no replies. So `not: reply`
+and it keeps every one of a handful of ordinary posts, or cannot say before a hydrator has looked
+at it: short texts of different people in several languages, without pictures, links, tags,
+mentions, labels, quotes, and no replies. So `not: reply`
 and `regex: .` are the whole firehose; `language: en`, `has_media: image`, `reply` are not, though
 they are much of it: who asks for a property of posts, however common, means it.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from feedkit.accounts import supposing_nobody
+from feedkit.awaiting import awaited
 from feedkit.plugin import Filter
 from feedkit.post import CountsUnknown, Post
 
@@ -46,7 +48,9 @@ def refusal(filter: Filter) -> str:
         return ""
     try:
         with supposing_nobody(filter):  # whom lists mean is not known here
-            takes_all = filter.keys() is None and all(filter.decide(p) is True for p in ORDINARY)
+            takes_all = filter.keys() is None and all(
+                filter.decide(p) is True or awaited(filter, p) for p in ORDINARY
+            )
         if takes_all:
             return (
                 "this filter takes the whole firehose, for it asks nothing of a post that ordinary "

@@ -12,7 +12,8 @@ HOME = Path(".demo")
 
 
 def main() -> int:
-    """Run the demo from a clone of the project. Returns the exit code of the web server."""
+    """Run the demo from a clone of the project. Returns only where something failed, with its exit
+    code."""
     port = os.environ.get("PORT", "8000")
     shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir()
@@ -42,11 +43,8 @@ To follow the live network instead:
 """,
         flush=True,
     )
-    try:
-        serve = ["serve", "--port", port, "--workers", "1", "--config", str(config)]
-        return subprocess.run([*feedkit, *serve]).returncode
-    except KeyboardInterrupt:
-        return 0
+    serve = ["serve", "--port", port, "--workers", "1", "--config", str(config)]
+    os.execv(sys.executable, [*feedkit, *serve])  # so that whoever ends us ends it
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from __future__ import annotations
 from feedkit.filters.author import Author, FollowedBy, InList, Mentions, Quote, Reply
 from feedkit.filters.boolean import AtLeastOf, Everything, SameAs, Sample
 from feedkit.filters.content import HasMedia, Labelled, LinksTo
+from feedkit.filters.found import AuthorFollowers, NewAccount, ParentPost, QuotedPost
 from feedkit.filters.numbers import AltText, Count, Length
 from feedkit.filters.regex import Regex
 from feedkit.filters.text import Hashtags, Keywords, Language
@@ -17,4 +18,5 @@ FILTERS: tuple[type[Filter], ...] = (
     Keywords, Hashtags, Regex, Length, Language,
     Author, InList, FollowedBy, Mentions, Reply, Quote,
     HasMedia, AltText, LinksTo, Count, Labelled, Imported, Posted,
+    NewAccount, AuthorFollowers, QuotedPost, ParentPost,
 )  # fmt: skip

@@ -111,7 +111,7 @@ class Regex(Filter):
 def compiled(pattern: str, case: bool, engine: Engine) -> Any:
     """The pattern as an object with `search` and `finditer`. Raises `ValueError` with a remedy."""
     if engine == "backtracking":
-        import regex  # type: ignore[import-untyped] # takes 10 ms, and few need it
+        import regex  # takes 10 ms, and few need it
 
         try:
             flags = regex.VERSION1 | (0 if case else regex.IGNORECASE)

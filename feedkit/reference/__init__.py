@@ -12,13 +12,17 @@ from feedkit.config.discover import Found, built_in
 from feedkit.config.keys import STREAMS, FeedKeys, FileKeys, NetworkKeys, ServiceKeys
 from feedkit.config.problems import ConfigError, Place, Problem, did_you_mean, shorten
 from feedkit.parameters import Parameters
+from feedkit.plugin import Hydrator, Plugin
 from feedkit.reference.guide import CONFIG_END, CONFIG_START, PLUGINS_START
+from feedkit.reference.people import ACCOUNTS
 from feedkit.reference.schema import json_schema
 from feedkit.reference.wording import default_text, limits_text, prose, summary, type_text
 from feedkit.settings import Example
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-HEADINGS = {"filter": "Filters", "ranker": "Rankers", "selector": "Selectors"}
+HEADINGS = {
+    "filter": "Filters", "ranker": "Rankers", "selector": "Selectors", "hydrator": "Hydrators",
+}  # fmt: skip
 _GENERATED = "<!-- Written by `python -m feedkit.reference`, from the classes. Change these. -->\n"
 
 
@@ -45,6 +49,8 @@ def describe(found: Found, name: str) -> str:
     for cls in matches:
         text = prose(cls).replace("```yaml\n", "").replace("```", "").strip()
         lines = [f"{name} ({cls.kind})", "", text, "", f"  {call_text(name, cls)}"]
+        if provided := provides_text(cls):
+            lines += ["", f"  {provided}"]
         for key, kind, default, meaning in _rows(cls):
             note = default if default in ("", "required") else f"default: {default}"
             lines += ["", f"  {key}: {kind}{f' ({note})' if note else ''}"]
@@ -64,15 +70,24 @@ def call_text(name: str, cls: type[Parameters]) -> str:
     return f"{name}: {{{', '.join(pairs)}}}" if pairs else name
 
 
+def provides_text(cls: type[Plugin]) -> str:
+    """`Provides bird (number)`; nothing for what is no hydrator."""
+    if not issubclass(cls, Hydrator):
+        return ""
+    return "Provides " + ", ".join(f"`{w}` ({type_text(t)})" for w, t in cls.provides.items()) + "."
+
+
 def plugins_page() -> str:
     """docs/plugins.md: every built-in plugin."""
     found = built_in()
-    parts = ["# Plugins\n", _GENERATED, PLUGINS_START]
+    parts = ["# Plugins\n", _GENERATED, PLUGINS_START, ACCOUNTS]
     for kind, table in found.plugins.items():
         parts.append(f"## {HEADINGS[kind]}\n")
         parts.append("\n".join(f"- [{n}](#{n}): {summary(c)}" for n, c in table.items()) + "\n")
         for name, cls in table.items():
             parts.append(f"### {name}\n\n{prose(cls)}\n")
+            if provided := provides_text(cls):
+                parts.append(f"{provided}\n")
             if cls.model_fields:
                 parts.append(_table("parameter", cls))
     return "\n".join(parts)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 PLUGINS_START = """\
 Feeds are composed of three kinds of plugins. A **filter** says which posts belong, a **ranker** in
-which order they come, **selectors** reorder or drop posts of the ranked list. In YAML a plugin is
+which order they come, **selectors** reorder or drop posts of the ranked list. A fourth kind, the
+**hydrator**, finds out what a post does not carry, for the others to go by. In YAML a plugin is
 written in one of three ways:
 
 ```yaml
@@ -32,8 +33,43 @@ from feedkit import HasMedia, Keywords, Reply
 Keywords(["heron", "kingfisher"]) & HasMedia("image") & ~Reply()
 ```
 
-To write your own, derive from `Filter`, `Ranker` or `Selector` in a file in `feeds/`. Its
-parameters are its annotated fields; its name in YAML is the class name in snake case.
+To write your own, derive from `Filter`, `Ranker`, `Selector` or `Hydrator` in a file in `feeds/`.
+Its parameters are its annotated fields; its name in YAML is the class name in snake case.
+
+A hydrator `provides` words, each with the type of its value, and a filter or ranker that `needs`
+one reads it from `post.features`:
+
+```python
+from feedkit import Filter, Hydrator
+
+class Birds(Hydrator):
+    "How likely the text is about birds: `bird`."
+
+    provides = {"bird": float}
+
+    def hydrate(self, posts, context):
+        return [{"bird": 1.0 if "heron" in post.text else 0.0} for post in posts]
+
+class AboutBirds(Filter):
+    "Posts about birds."
+
+    needs = {"bird"}
+
+    def match(self, post):
+        return post.features["bird"] > 0.5
+```
+
+It is used by itself wherever its word is needed, in the process of the jobs, and never makes the
+stream wait. A post that a filter cannot decide without the word is kept back until it is known;
+`all`, `any` and `not` say what they can say without it, and only posts whose place depends on it
+are looked at. `hydrate` gets up to `batch` posts, and a `context` with `http` (a client), `api`
+(questions to the AppView), `posts` (posts by address), `fetch` (a file, up to a size) and
+`database` (queries). `load` is called once in a process, before the first post. A call has
+`deadline` seconds; what it leaves out is asked for again, `tries` times, after `backoff` seconds
+and four times as long each time. What is `None`, or given up, is missing: then the filter's own
+`missing` decides, where it has one, or else the feed's, which leaves such posts out by default.
+A hydrator with parameters, or one of several that provide the same word, is written under the
+configuration's `hydrators:`.
 """
 
 CONFIG_START = """\

@@ -12,6 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from feedkit.accounts import Accounts
 from feedkit.config.problems import in_words
 from feedkit.duration import duration_text
 from feedkit.parameters import Parameters
@@ -19,7 +20,7 @@ from feedkit.plugin import Plugin
 
 _NAMES: dict[Any, str] = {
     str: "text", int: "whole number", float: "number", bool: "yes or no", timedelta: "duration",
-    datetime: "date or time", date: "date", Any: "anything",
+    datetime: "date or time", date: "date", Any: "anything", dict: "mapping",
 }  # fmt: skip
 _COLLECTIONS = (tuple, frozenset, set, list)
 _BLOCK = re.compile(r"```yaml\n(.*?)```", re.DOTALL)
@@ -41,6 +42,8 @@ def type_text(annotation: Any) -> str:
         return f"{type_text(arguments[1])}, by {type_text(arguments[0])}"
     if isinstance(annotation, type) and issubclass(annotation, Plugin):
         return annotation.kind
+    if isinstance(annotation, type) and issubclass(annotation, Accounts):
+        return annotation.called
     return _NAMES.get(annotation) or getattr(annotation, "__name__", str(annotation)).lower()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from feedkit.store.errors import SchemaError, StoreError, Unavailable
 from feedkit.store.fold import Applied
+from feedkit.store.hydrating import Answer, Due, Settled
 from feedkit.store.pruning import Pruned
 from feedkit.store.reading import Row, StoredPost
 from feedkit.store.stats import Stats
@@ -11,6 +12,19 @@ from feedkit.store.store import Store, open_store
 from feedkit.store.versions import Recipe, Version
 
 __all__ = [
-    "Applied", "Pruned", "Recipe", "Row", "SchemaError", "Stats", "Store", "StoreError",
-    "StoredPost", "Unavailable", "Version", "open_store",
+    "Answer",
+    "Applied",
+    "Due",
+    "Pruned",
+    "Recipe",
+    "Row",
+    "SchemaError",
+    "Settled",
+    "Stats",
+    "Store",
+    "StoreError",
+    "StoredPost",
+    "Unavailable",
+    "Version",
+    "open_store",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from feedkit.store.database import Database
 
+_SETS = "account_sets AS s"
 EVERYBODY = "*"  # in `undecided`: the set was not known before, so every post may change
 
 
@@ -47,18 +48,18 @@ class AccountSets:
     def versions(self, keys: Collection[str]) -> dict[str, int]:
         """The versions of those of the sets that are known."""
         return dict(
-            self._db.each("key, version", "account_sets", "key", keys, "AND resolved_at > 0")
+            self._db.each("s.key, s.version", _SETS, "s.key", keys, "AND s.resolved_at > 0")
         )
 
     def members(self, keys: Collection[str]) -> dict[str, frozenset[str]]:
         """Who is in those of the sets that are known."""
-        rows = self._db.each("key, members", "account_sets", "key", keys, "AND resolved_at > 0")
+        rows = self._db.each("s.key, s.members", _SETS, "s.key", keys, "AND s.resolved_at > 0")
         return {key: frozenset(_lines(members)) for key, members in rows}
 
     def states(self, keys: Collection[str]) -> dict[str, State]:
         """How it stands with the sets that were tried at least once."""
-        what = "key, resolved_at, due_at, problem"
-        return {row[0]: State(*row[1:]) for row in self._db.each(what, "account_sets", "key", keys)}
+        what = "s.key, s.resolved_at, s.due_at, s.problem"
+        return {row[0]: State(*row[1:]) for row in self._db.each(what, _SETS, "s.key", keys)}
 
     def save(
         self, key: str, members: frozenset[str], now: int, due_at: int, problem: str = ""
@@ -106,8 +107,8 @@ class AccountSets:
     def undecided(self, keys: Collection[str]) -> list[Undecided]:
         """The sets that changed since stored posts were decided by them, the oldest first."""
         rows = self._db.each(
-            "version, key, changed_at, undecided", "account_sets", "key", keys,
-            "AND undecided <> ''",
+            "s.version, s.key, s.changed_at, s.undecided", _SETS, "s.key", keys,
+            "AND s.undecided <> ''",
         )  # fmt: skip
         return [
             Undecided(key, version, at, text == EVERYBODY, frozenset(_lines(text)) - {EVERYBODY})

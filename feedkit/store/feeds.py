@@ -91,20 +91,20 @@ def redecide_posts(
     transaction; see `redecide`."""
     with db.writing():
         ids = dict(db.each("f.name, f.id", "feeds AS f", "f.name", feeds))
-        what = "id, uri, rev, sort_at, seen_at, body"
-        rows = db.each(what, "posts", "id", posts)
+        what = "p.id, p.uri, p.rev, p.sort_at, p.seen_at, p.body"
+        rows = db.each(what, "posts AS p", "p.id", posts)
         _decide_again(db, rows, set(ids.values()), ids, decide)
 
 
 def posts_by(db: Database, authors: Collection[str]) -> list[int]:
     """The ids of the stored posts by these accounts."""
-    return sorted(number for (number,) in db.each("id", "posts", "author", authors))
+    return sorted(number for (number,) in db.each("p.id", "posts AS p", "p.author", authors))
 
 
 def posts_naming(db: Database, dids: AbstractSet[str]) -> list[int]:
     """The ids of the stored posts in which one of these DIDs stands: their author's, that of a
-    post which they answer or quote, somebody's whom they mention. Looks through all of them, and
-    lets nobody wait meanwhile."""
+    post which they answer or quote, somebody's whom they mention; or in what hydrators found out.
+    Looks through all of them, and lets nobody wait meanwhile."""
     found: list[int] = []
     after = 0
     while rows := db.rows(
@@ -116,7 +116,10 @@ def posts_naming(db: Database, dids: AbstractSet[str]) -> list[int]:
             for number, author, body in rows
             if author in dids or not dids.isdisjoint(_DIDS(body))
         ]
-    return found
+        ids = [row[0] for row in rows]
+        also = db.each("f.post_id, f.value", "features AS f", "f.post_id", ids)
+        found += [number for number, value in also if not dids.isdisjoint(_DIDS(value))]
+    return sorted(set(found))
 
 
 def _decide_again(

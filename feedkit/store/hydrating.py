@@ -53,57 +53,99 @@ class Settled(Struct):
     removed: int = 0
 
 
-def due(db: Database, words: Iterable[str], now: int, limit: int) -> list[Due]:
-    """The `limit` visible posts that have waited longest to be asked for any of `words`."""
-    rows: list[tuple[Any, ...]] = []
-    for word in sorted(words):
-        rows += db.rows(
-            "SELECT f.next_at, f.post_id, f.name, f.tries FROM features AS f "
-            "JOIN posts AS p ON p.id = f.post_id "
-            "WHERE f.name = ? AND f.next_at <= ? AND NOT p.hidden "
-            "ORDER BY f.next_at, f.post_id LIMIT ?",
-            (word, now, limit),
+class Hydration:
+    """What hydrators are asked, and what they answered."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def due(self, words: Iterable[str], now: int, limit: int) -> list[Due]:
+        """The `limit` visible posts that have waited longest to be asked for any of `words`."""
+        rows: list[tuple[Any, ...]] = []
+        for word in sorted(words):
+            rows += self._db.rows(
+                "SELECT f.next_at, f.post_id, f.name, f.tries FROM features AS f "
+                "JOIN posts AS p ON p.id = f.post_id "
+                "WHERE f.name = ? AND f.next_at <= ? AND NOT p.hidden "
+                "ORDER BY f.next_at, f.post_id LIMIT ?",
+                (word, now, limit),
+            )
+        asked: dict[int, dict[str, int]] = {}
+        for _, post_id, word, tries in sorted(rows):
+            if post_id in asked or len(asked) < limit:
+                asked.setdefault(post_id, {})[word] = tries
+        posts = _posts(self._db, asked)
+        return [
+            Due(post_id, posts[post_id][0], posts[post_id][1], frozenset(of), max(of.values()))
+            for post_id, of in asked.items()
+            if post_id in posts
+        ]
+
+    def settle(
+        self,
+        answers: Collection[Answer],
+        feeds: Collection[str],
+        decide: Callable[[Post], frozenset[str]],
+        keep: Collection[str] = (),
+    ) -> Settled:
+        """Note `answers`, and decide where the posts belong that waited for them, as regards
+        `feeds`.
+
+        `decide` gives the feeds that want a post, as `Matcher.match` does. A post that no feed
+        wants or waits for is removed. Words that nobody waits for any more are not asked for any
+        longer, but for those in `keep`.
+        """
+        done = Settled()
+        with self._db.writing():
+            revs = dict(
+                self._db.each("p.id, p.rev", "posts AS p", "p.id", {one.id for one in answers})
+            )
+            there = [answer for answer in answers if revs.get(answer.id) == answer.rev]
+            done.late = len(answers) - len(there)
+            _note(self._db, there)
+            _decide(self._db, {answer.id for answer in there}, feeds, decide, keep, done)
+        return done
+
+    def ask_for_ranking(self, feed: str, words: Collection[str], depth: int) -> int:
+        """Ask for `words` of the newest `depth` posts in `feed`, which ranks by them; how many
+        posts lacked some."""
+        rows = self._db.rows(
+            "SELECT h.post_id FROM hits AS h "
+            "WHERE h.feed_id = (SELECT id FROM feeds WHERE name = ?) "
+            "ORDER BY h.sort_at DESC, h.post_id DESC LIMIT ?",
+            (feed, depth),
         )
-    asked: dict[int, dict[str, int]] = {}
-    for _, post_id, word, tries in sorted(rows):
-        if post_id in asked or len(asked) < limit:
-            asked.setdefault(post_id, {})[word] = tries
-    posts = _posts(db, asked)
-    return [
-        Due(post_id, posts[post_id][0], posts[post_id][1], frozenset(of), max(of.values()))
-        for post_id, of in asked.items()
-        if post_id in posts
-    ]
+        ids = [number for (number,) in rows]
+        known = set(self._db.each("f.post_id, f.name", "features AS f", "f.post_id", ids))
+        missing = [(i, word) for i in ids for word in sorted(words) if (i, word) not in known]
+        if missing:
+            with self._db.writing():
+                there = dict(self._db.each("p.id, p.uri", "posts AS p", "p.id", ids))
+                ask(self._db, [row for row in missing if row[0] in there])
+        return len({i for i, _ in missing})
+
+    def save_scores(self, scores: Iterable[tuple[str, str, str]]) -> None:
+        """Keep scores (URI, word, value as JSON) of posts, stored or not."""
+        with self._db.transaction():
+            self._db.many(
+                "INSERT INTO scores (uri, name, value) VALUES (?, ?, ?) "
+                "ON CONFLICT (uri, name) DO UPDATE SET value = excluded.value",
+                scores,
+            )
+
+    def revisions(self, uris: Collection[str]) -> dict[str, tuple[int, str]]:
+        """Id and revision of those of the posts at `uris` that are stored."""
+        rows = self._db.each("p.uri, p.id, p.rev", "posts AS p", "p.uri", uris)
+        return {uri: (number, rev) for uri, number, rev in rows}
 
 
 def _posts(db: Database, ids: Collection[int]) -> dict[int, tuple[str, Post]]:
     """Revision and content, with what is known, of those of the posts `ids` that are there."""
     known = features(db, ids)
     rows = db.each("p.id, p.rev, p.body, p.sort_at, p.seen_at", "posts AS p", "p.id", ids)
-    return {row[0]: (row[1], replace(decode(*row[2:5]), features=known.get(row[0], {}))) for row in rows}
-
-
-def settle(
-    db: Database,
-    answers: Collection[Answer],
-    feeds: Collection[str],
-    decide: Callable[[Post], frozenset[str]],
-    keep: Collection[str] = (),
-) -> Settled:
-    """Note `answers`, and decide where the posts belong that waited for them, as regards `feeds`.
-
-    `decide` gives the feeds that want a post, as `Matcher.match` does. A post that no feed wants
-    or waits for is removed. Words that nobody waits for any more are not asked for any longer,
-    but for those in `keep`.
-    """
-    done = Settled()
-    with db.writing():
-        revs = dict(db.each("p.id, p.rev", "posts AS p", "p.id", {one.id for one in answers}))
-        there = [answer for answer in answers if revs.get(answer.id) == answer.rev]
-        done.late = len(answers) - len(there)
-        _note(db, there)
-        _decide(db, {answer.id for answer in there}, feeds, decide, keep, done)
-    return done
+    return {
+        row[0]: (row[1], replace(decode(*row[2:5]), features=known.get(row[0], {}))) for row in rows
+    }
 
 
 def _note(db: Database, answers: Iterable[Answer]) -> None:
@@ -166,7 +208,9 @@ def _decide(
 
 def _tidy(db: Database, idle: Collection[int], keep: Collection[str], done: Settled) -> None:
     """Posts that no feed waits for any more: ask no further, and remove those without a hit."""
-    asked = db.each("post_id, name", "features", "post_id", idle, "AND value = ?", (ASKED,))
+    asked = db.each(
+        "f.post_id, f.name", "features AS f", "f.post_id", idle, "AND f.value = ?", (ASKED,)
+    )
     db.many(
         "DELETE FROM features WHERE post_id = ? AND name = ?",
         [row for row in asked if row[1] not in keep],
@@ -175,26 +219,8 @@ def _tidy(db: Database, idle: Collection[int], keep: Collection[str], done: Sett
     clock = stream_clock(db)
     lonely = {
         number: (uri, Tombstone(rev, clock, deleted=False))
-        for number, uri, rev in db.each("id, uri, rev", "posts", "id", set(idle) - hit)
+        for number, uri, rev in db.each("p.id, p.uri, p.rev", "posts AS p", "p.id", set(idle) - hit)
     }
     remove_posts(db, lonely)
     bury(db, dict(lonely.values()))
     done.removed = len(lonely)
-
-
-def ask_for_ranking(db: Database, feed: str, words: Collection[str], depth: int) -> int:
-    """Ask for `words` of the newest `depth` posts in `feed`, which ranks by them; how many posts
-    lacked some."""
-    rows = db.rows(
-        "SELECT h.post_id FROM hits AS h WHERE h.feed_id = (SELECT id FROM feeds WHERE name = ?) "
-        "ORDER BY h.sort_at DESC, h.post_id DESC LIMIT ?",
-        (feed, depth),
-    )
-    ids = [number for (number,) in rows]
-    there = set(db.each("post_id, name", "features", "post_id", ids))
-    missing = [(i, word) for i in ids for word in sorted(words) if (i, word) not in there]
-    if missing:
-        with db.writing():
-            still = {number for (number,) in db.each("id", "posts", "id", {i for i, _ in missing})}
-            ask(db, [row for row in missing if row[0] in still])
-    return len({i for i, _ in missing})

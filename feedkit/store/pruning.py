@@ -46,7 +46,7 @@ def prune(
     clock = min(now, stream_clock(db))
     for feed_id, name in db.rows("SELECT id, name FROM feeds ORDER BY id"):
         horizon = clock - _us(keep[name]) if name in keep else 1 << 62
-        while _old_hits(db, feed_id, horizon, done) or _old_pending(db, feed_id, horizon, done):
+        while any(_old(db, table, feed_id, horizon, done) for table in _OLD):
             if stop():
                 done.finished = False
                 return done
@@ -67,20 +67,29 @@ def _us(duration: timedelta) -> int:
     return duration // timedelta(microseconds=1)
 
 
-def _old_hits(db: Database, feed_id: int, horizon: int, done: Pruned) -> bool:
-    """Remove a feed's oldest hits below `horizon`, with the posts that no other feed has; whether
-    there may be more."""
+_OLD = {
+    "hits": "SELECT post_id FROM hits WHERE feed_id = ? AND sort_at < ? "
+    "ORDER BY sort_at, post_id LIMIT ?",
+    "pending": "SELECT d.post_id FROM pending AS d JOIN posts AS p ON p.id = d.post_id "
+    "WHERE d.feed_id = ? AND p.sort_at < ? LIMIT ?",
+}
+
+
+def _old(db: Database, table: str, feed_id: int, horizon: int, done: Pruned) -> bool:
+    """Remove a feed's oldest hits below `horizon`, or what is pending there, with the posts that
+    no other feed has or waits for; whether there may be more."""
     with db.writing():
-        hits = db.rows(
-            "SELECT sort_at, post_id FROM hits WHERE feed_id = ? AND sort_at < ? "
-            "ORDER BY sort_at, post_id LIMIT ?",
-            (feed_id, horizon, HITS),
-        )
-        if not hits:
+        old = {post_id for (post_id,) in db.rows(_OLD[table], (feed_id, horizon, HITS))}
+        if not old:
             return False
-        old = {post_id for _, post_id in hits}
-        shared = db.each("DISTINCT post_id", "hits", "post_id", old, "AND feed_id <> ?", (feed_id,))
-        lonely = list(old - {post_id for (post_id,) in shared})
+        shared = {
+            post_id
+            for other in _OLD
+            for (post_id,) in db.each(
+                "DISTINCT post_id", other, "post_id", old, "AND feed_id <> ?", (feed_id,)
+            )
+        }
+        lonely = list(old - shared)
         # A popular post has more engagement than one transaction may remove. It goes first: while
         # the hit is there the next call finds the rest.
         records = db.each(
@@ -91,18 +100,18 @@ def _old_hits(db: Database, feed_id: int, horizon: int, done: Pruned) -> bool:
         if len(records) == ENGAGEMENTS:
             return True
         db.many(
-            "DELETE FROM hits WHERE feed_id = ? AND sort_at = ? AND post_id = ?",
-            [(feed_id, *hit) for hit in hits],
+            f"DELETE FROM {table} WHERE feed_id = ? AND post_id = ?",
+            [(feed_id, post_id) for post_id in old],
         )
         remove_posts(db, lonely)
-    done.hits += len(hits)
+    done.hits += len(old) if table == "hits" else 0
     done.posts += len(lonely)
     return True
 
 
 def _forget_feed(db: Database, feed_id: int) -> int:
     with db.writing():
-        if db.rows("SELECT 1 FROM hits WHERE feed_id = ? LIMIT 1", (feed_id,)):
+        if any(db.rows(f"SELECT 1 FROM {t} WHERE feed_id = ? LIMIT 1", (feed_id,)) for t in _OLD):
             return 0  # an ingest with the old configuration is still at work
         db.run(
             "DELETE FROM chunks WHERE version_id IN (SELECT id FROM versions WHERE feed_id = ?)",

@@ -45,8 +45,8 @@ def _use_wal(db: Database) -> None:
         try:
             db.rows("PRAGMA journal_mode = wal")
             return
-        except Unavailable:
-            if time.monotonic() > until:
+        except Unavailable as error:
+            if "locked" not in str(error) or time.monotonic() > until:
                 raise
             time.sleep(0.02)
 

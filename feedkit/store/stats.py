@@ -24,6 +24,7 @@ class Stats(Struct, frozen=True):
     tombstones: int
     accounts: int  # not active
     versions: int
+    pending: int  # posts × feeds that wait for a hydrator
     feeds: dict[str, FeedStats]
     cursors: dict[str, tuple[int, int]]
 
@@ -33,9 +34,9 @@ def stats(db: Database) -> Stats:
     posts, hidden = db.rows(
         "SELECT count(*), coalesce(sum(CASE WHEN hidden THEN 1 END), 0) FROM posts"
     )[0]
-    engagements, tombstones, accounts, versions = (
+    engagements, tombstones, accounts, versions, pending = (
         db.rows(f"SELECT count(*) FROM {table}")[0][0]
-        for table in ("engagements", "tombstones", "accounts", "versions")
+        for table in ("engagements", "tombstones", "accounts", "versions", "pending")
     )
     feeds = {
         name: FeedStats(hits, newest, asked_at)
@@ -49,4 +50,6 @@ def stats(db: Database) -> Stats:
         source: (cursor, time)
         for source, cursor, time in db.rows("SELECT source, cursor, time FROM cursors")
     }
-    return Stats(posts, hidden, engagements, tombstones, accounts, versions, feeds, cursors)
+    return Stats(
+        posts, hidden, engagements, tombstones, accounts, versions, pending, feeds, cursors
+    )  # fmt: skip

@@ -15,6 +15,7 @@ from feedkit.store import pruning, reading, schema, stats, versions, writing
 from feedkit.store.account_sets import AccountSets
 from feedkit.store.database import Database
 from feedkit.store.fold import Applied
+from feedkit.store.hydrating import Hydration
 from feedkit.store.models import Cursor, Gap, Identity
 from feedkit.store.opening import open_database
 
@@ -40,6 +41,7 @@ class Store:
     def __init__(self, db: Database) -> None:
         self.db = db
         self.account_sets = AccountSets(db)
+        self.hydration = Hydration(db)
         self._asked: dict[str, int] = {}
 
     @property
@@ -124,10 +126,12 @@ class Store:
         """The newest `limit` visible posts of `feed` below the place `before` (sort_at, id)."""
         return reading.newest(self.db, feed, before, limit)
 
-    def candidates(self, feed: str, limit: int) -> list[tuple[int, Post]]:
+    def candidates(
+        self, feed: str, limit: int, featured: bool = False
+    ) -> list[tuple[int, Post]]:
         """The newest `limit` visible posts of `feed` with their counts, newest first, each with
-        its id."""
-        return reading.candidates(self.db, feed, limit)
+        its id; if `featured`, with what hydrators know of them."""
+        return reading.candidates(self.db, feed, limit, featured)
 
     def posts(self, ids: Collection[int]) -> dict[int, reading.Row]:
         """Those of the posts `ids` that are there and visible."""
@@ -189,7 +193,7 @@ class Store:
     def redecide(
         self,
         feeds: Mapping[str, str],
-        decide: Callable[[Post], Collection[str]],
+        decide: Callable[[Post], frozenset[str]],
         after: int = 0,
         limit: int = deciding.MOST,
     ) -> int | None:
@@ -199,7 +203,7 @@ class Store:
     def redecide_posts(
         self,
         feeds: Collection[str],
-        decide: Callable[[Post], Collection[str]],
+        decide: Callable[[Post], frozenset[str]],
         posts: Sequence[int],
     ) -> None:
         """Decide these stored posts again; see `feedkit.store.feeds.redecide_posts`."""

@@ -19,7 +19,9 @@ ASKED = ""  # no JSON
 NEVER = 1 << 62  # the `next_at` of what is known
 
 
-def wait(db: Database, wants: Iterable[tuple[int, frozenset[str]]], feeds: Mapping[str, int]) -> None:
+def wait(
+    db: Database, wants: Iterable[tuple[int, frozenset[str]]], feeds: Mapping[str, int]
+) -> None:
     """Note for posts (id, the feeds that want it) which feeds wait for which words. `feeds`: ids
     by name; others are left out."""
     waiting = [
@@ -47,7 +49,14 @@ def ask(db: Database, words: Iterable[tuple[int, str]]) -> None:
 def features(db: Database, ids: Collection[int]) -> dict[int, dict[str, Any]]:
     """What is known of the posts `ids`, by word; those of which nothing is are left out."""
     found: dict[int, dict[str, Any]] = {}
-    rows = db.each("post_id, name, value", "features", "post_id", ids, "AND value <> ?", (ASKED,))
+    rows = db.each(
+        "f.post_id, f.name, f.value",
+        "features AS f",
+        "f.post_id",
+        ids,
+        "AND f.value <> ?",
+        (ASKED,),
+    )
     for post_id, name, value in rows:
         found.setdefault(post_id, {})[name] = msgspec.json.decode(value)
     return found

@@ -13,8 +13,9 @@ from typing import Any
 from msgspec.structs import replace
 from pydantic import ValidationError
 
+from feedkit.config.hydrators import fault
 from feedkit.matcher import SLOW, Matcher
-from feedkit.plugin import COUNTS, Filter, Pinned, Plugin, Ranker, Selector, needs_of
+from feedkit.plugin import COUNTS, Filter, Hydrator, Pinned, Plugin, Ranker, Selector, needs_of
 from feedkit.post import Counts, Post, Request
 from feedkit.testing.corpus import corpus
 from feedkit.testing.failure import ContractBroken, broken, show, timed
@@ -34,7 +35,8 @@ def check_plugin(plugin: Plugin | type[Plugin], *examples: Post) -> None:
         plugin = _with_defaults(plugin)
     if not isinstance(plugin, Plugin):
         raise ContractBroken(
-            f"{type(plugin).__name__} is no plugin: derive it from Filter, Ranker or Selector"
+            f"{type(plugin).__name__} is no plugin: derive it from Filter, Ranker, Selector or "
+            "Hydrator"
         )
     _check_values(plugin)
     posts = (*corpus(), *examples)
@@ -44,6 +46,8 @@ def check_plugin(plugin: Plugin | type[Plugin], *examples: Post) -> None:
         _check_ranker(plugin, posts)
     elif isinstance(plugin, Selector):
         _check_selector(plugin, posts)
+    elif isinstance(plugin, Hydrator) and (said := fault(plugin)):
+        raise broken(plugin, said)
 
 
 def _with_defaults(cls: type[Plugin]) -> Plugin:

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
+from types import ModuleType
 from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from feedkit.duration import duration_text
@@ -50,7 +53,7 @@ def contracts(service: Service) -> Iterator[Case]:
                 own = type(plugin).__module__.startswith("feedkit.")
                 if isinstance(plugin, Plugin) and not own and plugin not in seen:
                     seen.add(plugin)
-                    yield Case(f"plugin {plugin!r}", partial(_contract, plugin))
+                    yield Case(f"plugin {plugin!r}", partial(_contract, plugin, _modules(plugin)))
 
 
 def as_post(written: Written, author: str = ALICE) -> Post:
@@ -71,14 +74,30 @@ def as_post(written: Written, author: str = ALICE) -> Post:
         link_card=one.link_card or None,
         quote=one.quote,
         reply_to=one.reply_to,
+        features={word: _feature(value) for word, value in one.features.items()},
     )
+
+
+def _feature(value: object) -> object:
+    """A value of YAML is text: what is JSON is taken for that."""
+    try:
+        return msgspec.json.decode(value) if isinstance(value, str) else value
+    except msgspec.DecodeError:
+        return value
 
 
 def _verdict(feed: FeedConfig, one: Written, wanted: bool) -> str | None:
     verdict = explain(feed.filter, as_post(one))
     if (verdict.verdict is True) == wanted:
         return None
-    return "\n".join((f"{feed.place}: should be {'in' if wanted else 'out'}", *verdict.lines()))
+    undecided = ", but what the filters marked ? ask for is not known here"
+    return "\n".join(
+        (
+            f"{feed.place}: should be {'in' if wanted else 'out'}"
+            f"{undecided if verdict.verdict is None else ''}",
+            *verdict.lines(),
+        )
+    )
 
 
 def _order(feed: FeedConfig) -> str | None:
@@ -87,23 +106,19 @@ def _order(feed: FeedConfig) -> str | None:
     wanted = feed.examples.order
     posts = {number: _counted(one, number) for number, one in enumerate(wanted)}
     newest_first = sorted(posts.items(), key=lambda item: (item[1].sort_at, item[0]), reverse=True)
+    try:
+        scores = feed.rank.score_many(list(posts.values()), request())
+    except Exception as error:  # `rank` would go on, newest first
+        return f"{feed.place}: {feed.rank.yaml_name()} failed: {type(error).__name__}: {error}"
     came = rank(feed, newest_first[: feed.depth], NOW)
     if came == list(posts):
         return None
     lines = [f"{feed.place}: the posts come out in another order:"]
-    scores = dict(zip(posts, _scores(feed, list(posts.values())), strict=True))
     for place, number in enumerate(came, 1):
         meant = "" if place == number + 1 else f"  (should be {number + 1})"
-        lines.append(f"{place:3}. {_short(wanted[number])}{scores[number]}{meant}")
+        lines.append(f"{place:3}. {_short(wanted[number])}  score {scores[number]:.6g}{meant}")
     lines += [f"left out: {_short(wanted[n])}" for n in posts if n not in came]
     return "\n".join(lines)
-
-
-def _scores(feed: FeedConfig, posts: Sequence[Post]) -> list[str]:
-    try:
-        return [f"  score {score:.6g}" for score in feed.rank.score_many(posts, request())]
-    except Exception as error:  # the ranker is broken, and the feed newest first
-        return [f"  {feed.rank.yaml_name()} failed: {type(error).__name__}: {error}" for _ in posts]
 
 
 def _counted(written: Written, number: int) -> Post:
@@ -114,11 +129,22 @@ def _counted(written: Written, number: int) -> Post:
     return replace(made, counts=counted.counts)
 
 
-def _contract(plugin: Plugin) -> str | None:
+def _modules(plugin: Plugin) -> dict[str, ModuleType]:
+    """The modules of the classes that `plugin` is made of. Loading a configuration again puts
+    others in their place, in which pickle would look for the classes in vain."""
+    names = {type(part).__module__ for part in plugin.walk()}
+    return {name: sys.modules[name] for name in names}
+
+
+def _contract(plugin: Plugin, modules: dict[str, ModuleType]) -> str | None:
+    present = {name: sys.modules.get(name) for name in modules}
+    sys.modules.update(modules)
     try:
         check_plugin(plugin)
     except AssertionError as error:
         return str(error)
+    finally:
+        sys.modules.update({name: module for name, module in present.items() if module})
     return None
 
 

@@ -66,7 +66,7 @@ def get_feed_skeleton() -> dict[str, Any]:
     if len(cursor) > MAX_CURSOR:
         raise XrpcError("InvalidRequest", "the cursor is too long to be one of ours")
     now = datetime.now(UTC)
-    _mark_asked(store, feed, now)
+    mark_asked(store, feed, now)
     try:
         found = page(store, feed, limit, cursor, now)
     except BadCursor as error:
@@ -172,7 +172,7 @@ def _publishes(publisher: str, authority: str) -> bool:
     return authority in (publisher, publisher_did(publisher))
 
 
-def _mark_asked(store: Store, feed: FeedConfig, now: datetime) -> None:
+def mark_asked(store: Store, feed: FeedConfig, now: datetime) -> None:
     """Note that someone reads the feed, so that it is ranked again."""
     try:
         store.mark_asked(feed.name, micros(now))

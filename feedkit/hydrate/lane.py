@@ -1,0 +1,171 @@
+"""One hydrator's work: which posts are due, what it says of them, when to ask again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Set
+from typing import Any
+
+import msgspec
+from pydantic import TypeAdapter, ValidationError
+
+from feedkit.hydrate.caller import Caller, Stopped
+from feedkit.matcher import worth_saying
+from feedkit.plugin import Hydrator
+from feedkit.store import Answer, Due, Settled, Store, StoreError
+
+log = logging.getLogger(__name__)
+
+IDLE = 0.5  # seconds between two looks at the store while nothing is due
+LONGEST_PAUSE = 60.0  # seconds that a hydrator is left alone after it failed, at most
+LONGEST_BACKOFF = 3600.0  # seconds between two tries for one post, at most
+LARGEST = 100_000  # characters of one value as JSON
+
+
+class WrongShape(Exception):
+    """A hydrator returned something that its contract does not allow."""
+
+
+class Lane:
+    """Asks one hydrator for `words` of the posts that are due. `counts`: calls, posts, failures
+    (calls), wrong (answers of a wrong type), given_up (words), late (answers), hits."""
+
+    def __init__(
+        self,
+        hydrator: Hydrator,
+        words: Set[str],
+        caller: Caller,
+        store: Store,
+        settle: Callable[[list[Answer]], Settled],
+    ) -> None:
+        self.name, self.caller = hydrator.yaml_name(), caller
+        self.counts: Counter[str] = Counter()
+        self._hydrator, self._store, self._settle = hydrator, store, settle
+        self._types = {word: TypeAdapter(hydrator.provides[word]) for word in sorted(words)}
+        self._failed = 0  # calls in a row
+
+    def run(self, stop: threading.Event) -> None:
+        """Look at what is due until `stop` is set."""
+        broken = 0
+        try:
+            while not stop.is_set():
+                try:
+                    found = self.once(stop)
+                    broken = 0
+                except StoreError as error:
+                    found, broken = 0, broken + 1
+                    if worth_saying(broken):
+                        log.error("the hydrator %s waits for the store: %s", self.name, error)
+                if self._failed:
+                    stop.wait(min(IDLE * 2**self._failed, LONGEST_PAUSE))
+                elif not found:
+                    stop.wait(IDLE)
+        finally:
+            self._store.close()
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last call failed."""
+        return self._failed > 0
+
+    def once(self, stop: threading.Event) -> int:
+        """Ask for the posts that have waited longest, a batch at most. Returns how many."""
+        due = self._store.hydration.due(self._types, _now(), self._hydrator.batch)
+        for some in portions(due, self._hydrator.batch):
+            if stop.is_set():
+                break
+            try:
+                answers = self._ask(some, stop)
+            except Stopped:
+                break
+            settled = self._settle(answers)
+            self.counts["late"] += settled.late
+            self.counts["hits"] += settled.hits
+        return len(due)
+
+    def _ask(self, due: list[Due], stop: threading.Event) -> list[Answer]:
+        self.counts["calls"] += 1
+        self.counts["posts"] += len(due)
+        try:
+            said = self.caller.call([one.post for one in due], stop)
+            if not isinstance(said, (list, tuple)) or len(said) != len(due):
+                raise WrongShape(f"hydrate must return a list of {len(due)}, one for each post")
+        except Stopped:
+            raise
+        except BaseException as error:
+            self._failed += 1
+            self._complain("failures", due, error)
+            said = [{}] * len(due)
+        else:
+            self._failed = 0
+        return [self._answer(one, what) for one, what in zip(due, said, strict=True)]
+
+    def _answer(self, due: Due, said: Any) -> Answer:
+        known: dict[str, str] = {}
+        try:
+            if not isinstance(said, Mapping):
+                raise WrongShape(f"hydrate gave {type(said).__name__} for a post, not a mapping")
+            if strange := [word for word in said if word not in self._hydrator.provides]:
+                raise WrongShape(f"hydrate gave {strange[0]!r}, which is not in provides")
+            for word, kind in self._types.items():
+                if word in said:
+                    known[word] = as_json(word, kind, said[word])
+        except WrongShape as error:
+            self._complain("wrong", [due], error)
+        return Answer(due.id, due.rev, known, self._again(due, known))
+
+    def _again(self, due: Due, known: Mapping[str, str]) -> dict[str, int | None]:
+        left = due.words - known.keys()
+        if due.tries + 1 >= self._hydrator.tries:
+            self.counts["given_up"] += len(left)
+            return dict.fromkeys(left)
+        wait = min(self._hydrator.backoff * 4**due.tries, LONGEST_BACKOFF)
+        return dict.fromkeys(left, _now() + round(wait * 1_000_000))
+
+    def _complain(self, what: str, due: list[Due], error: BaseException) -> None:
+        self.counts[what] += 1
+        if worth_saying(self.counts[what]):
+            more = f" and {len(due) - 1} more" if len(due) > 1 else ""
+            log.error(
+                "the hydrator %s failed on %s%s (%s: %s), %d times so far; what it does not find "
+                "out in %d tries is given up",
+                self.name, due[0].post.uri, more, type(error).__name__, error, self.counts[what],
+                self._hydrator.tries,
+            )  # fmt: skip
+
+
+def portions(due: list[Due], batch: int) -> Iterator[list[Due]]:
+    """What to ask in one call: posts that failed before come in ever smaller numbers, in the end
+    alone, so that one poisonous post does not cost the others their turn."""
+    by_tries: dict[int, list[Due]] = {}
+    for one in due:
+        by_tries.setdefault(one.tries, []).append(one)
+    for tries, some in sorted(by_tries.items()):
+        size = max(1, batch >> 3 * tries)
+        for start in range(0, len(some), size):
+            yield some[start : start + size]
+
+
+def as_json(word: str, kind: TypeAdapter[Any], value: Any) -> str:
+    """`value` as JSON. Raises `WrongShape` unless it is of this `kind`, or None."""
+    if value is None:
+        return "null"
+    try:
+        plain = kind.dump_python(kind.validate_python(value, strict=True), mode="json")
+        text = msgspec.json.encode(plain).decode()
+    except ValidationError as error:
+        raise WrongShape(f"{word}: {error.errors()[0]['msg']}, not {value!r:.60}") from None
+    except (TypeError, ValueError) as error:  # such as a lone surrogate
+        raise WrongShape(f"{word}: {value!r:.60} cannot be kept: {error}") from None
+    if text == "null":
+        raise WrongShape(f"{word}: {value!r:.60} is no number")  # nan, inf
+    if len(text) > LARGEST:
+        raise WrongShape(f"{word}: {len(text):,} characters are more than the {LARGEST:,} allowed")
+    return text
+
+
+def _now() -> int:
+    return time.time_ns() // 1000

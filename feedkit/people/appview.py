@@ -1,0 +1,170 @@
+"""Questions to the AppView: with patience where it is busy, and an end to everything."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import msgspec
+
+import feedkit
+
+TIMEOUT = 10.0  # seconds for a connection, and between two pieces of an answer
+LONGEST = 30.0  # seconds for an answer
+LARGEST = 10_000_000  # bytes of an answer
+TRIES = 4
+PAUSE = 1.0  # seconds before the second try; it doubles
+MOST_PATIENCE = 60.0  # seconds that a server may ask us to wait before we give up for now
+PAGE = 100  # the most that the API gives at once
+MOST_PAGES = 2000
+
+# The AppView says InvalidRequest for nearly everything; these words make it a definite answer.
+_GONE = re.compile(
+    r"not found|could not (be )?f[io]und|unable to resolve|no such|taken ?down|deactivated|"
+    r"suspended|deleted",
+    re.IGNORECASE,
+)
+_ERRORS = re.compile(r"NotFound|Takedown|Deactivated|Suspended")
+
+
+class Unresolved(Exception):
+    """It could not be found out who is meant. The message says why."""
+
+
+class Away(Unresolved):
+    """The network could not be asked, or gave no sensible answer: another time it may."""
+
+
+class Gone(Unresolved):
+    """The network says that there is no such thing, or not any more."""
+
+
+class AppView:
+    """The AppView at `address`. `requests` counts what it was asked. `stop` ends every wait."""
+
+    def __init__(self, address: str, stop: threading.Event, pause: float = PAUSE) -> None:
+        self.address, self.requests = address, 0
+        self._stop, self._pause = stop, pause
+        self._client = httpx.Client(
+            timeout=TIMEOUT, headers={"user-agent": f"feedkit/{feedkit.__version__}"}
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._client.close()
+
+    def get(self, method: str, params: Mapping[str, str | int | Sequence[str]]) -> dict[str, Any]:
+        """What `method` answers. Raises `Gone`, or `Away` after several tries."""
+        for number in range(TRIES):
+            try:
+                status, headers, body = self._once(method, params)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                problem, wait = f"cannot be asked ({_said(error)})", 0.0
+            else:
+                answer = _object(body)
+                if status == 200 and answer is not None:
+                    return answer
+                told = _told(answer)
+                if status in (400, 404) and answer is not None and _is_definite(answer):
+                    raise Gone(f"{self.address} says: {told}")
+                what = f"status {status}" if status != 200 else "something that is no JSON object"
+                problem = f"answered with {what}" + (f" ({told})" if told else "")
+                if status != 200 and status != 429 and status < 500:
+                    break  # it would say the same again
+                wait = _asked_to_wait(headers) if status in (429, 503) else 0.0
+            wait = max(wait, self._pause * 2**number)
+            if wait > MOST_PATIENCE:
+                problem += f" and wants to be left alone for {wait:.0f} s"
+                break
+            if number < TRIES - 1 and self._stop.wait(wait):
+                break
+        raise Away(f"{self.address} {problem}")
+
+    def pages(self, method: str, params: Mapping[str, str | int], key: str) -> Iterator[list[Any]]:
+        """The lists under `key`, page by page, to the last. Raises `Gone` or `Away`, also where
+        there is no end to them."""
+        asked: dict[str, str | int] = {**params, "limit": PAGE}
+        seen = set()
+        for _ in range(MOST_PAGES):
+            answer = self.get(method, asked)
+            items, cursor = answer.get(key), answer.get("cursor")
+            if not isinstance(items, list):
+                raise Away(f"{self.address} answered {method} without {key}")
+            yield items
+            if not cursor:
+                return
+            if not isinstance(cursor, str) or cursor in seen:
+                raise Away(f"{self.address} leads {method} round in a circle")
+            seen.add(cursor)
+            asked["cursor"] = cursor
+        raise Away(
+            f"there are more than {MOST_PAGES * PAGE:,} accounts, which is more than feedkit takes"
+        )
+
+    def _once(self, method: str, params: Mapping[str, Any]) -> tuple[int, httpx.Headers, bytes]:
+        self.requests += 1
+        ends = time.monotonic() + LONGEST
+        body = b""
+        url = f"{self.address}/xrpc/{method}"
+        with self._client.stream("GET", url, params=params) as answer:
+            for piece in answer.iter_bytes():
+                body += piece
+                if len(body) > LARGEST:
+                    raise httpx.DecodingError(f"more than {LARGEST:,} bytes")
+                if time.monotonic() > ends or self._stop.is_set():
+                    raise httpx.ReadTimeout("it took too long")
+        return answer.status_code, answer.headers, body
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        answer = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _is_definite(answer: dict[str, Any]) -> bool:
+    error, message = answer.get("error"), answer.get("message")
+    return bool(
+        (isinstance(error, str) and _ERRORS.search(error))
+        or (isinstance(message, str) and _GONE.search(message))
+    )
+
+
+def _told(answer: dict[str, Any] | None) -> str:
+    said = (answer or {}).get("message") or (answer or {}).get("error")
+    return " ".join(said.split())[:200] if isinstance(said, str) else ""
+
+
+def _said(error: Exception) -> str:
+    """`[Errno -2] Name or service not known` without its number; timeouts often say nothing."""
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
+
+
+def _asked_to_wait(headers: httpx.Headers) -> float:
+    """Seconds, from Retry-After (seconds or a date) or ratelimit-reset (seconds since 1970)."""
+    after, reset = headers.get("retry-after", ""), headers.get("ratelimit-reset", "")
+    try:
+        if after.isascii() and after.isdigit():
+            return float(after)
+        if after:
+            return max(0.0, parsedate_to_datetime(after).timestamp() - time.time())
+        if reset.isascii() and reset.isdigit():
+            return max(0.0, float(reset) - time.time())
+    except (ValueError, OverflowError):
+        pass
+    return 0.0
