@@ -51,7 +51,7 @@ def _open(filter: Filter, post: Post) -> Iterable[str]:
         return
     if own := [word for word in filter.needs if post.features.get(word) is None]:
         yield from own
-        return
+        return  # what stands in it may be about another post
     for part in filter.children():
         if isinstance(part, Filter):
             yield from _open(part, post)

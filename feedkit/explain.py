@@ -57,8 +57,9 @@ def _explain(filter: Filter, post: Post, names: Mapping[int, str]) -> Verdict:
         because = filter.explain(post) if verdict else ""
     except Exception as error:  # what it said of the post holds
         because = f"explain() failed: {_said(error)}"
-    if verdict is None and (words := filter.needs - post.features.keys()):
-        because = f"waits for {', '.join(sorted(words))}"
+    if verdict is None and filter.needs:
+        waited = sorted(filter.needs - post.features.keys())
+        because = f"waits for {', '.join(waited)}" if waited else "nobody could find it out"
     elif verdict is None and (missing := [s for a in accounts_in(filter) for s in a.missing]):
         because = str(NotKnownYet(missing))
     return Verdict(title, verdict, because, parts)

@@ -134,7 +134,7 @@ class Jobs:
             (self.learn_publishers, 600),
             (self.refresh_people, 10),
             (self.decide_people_again, 10),
-            (self.ask_for_rankings, 10),
+            *([(self.ask_for_rankings, 10)] if self._service.hydrators else []),
         ]
         for job, seconds in jobs:
             name = job.__name__

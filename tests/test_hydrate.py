@@ -300,6 +300,17 @@ def test_a_late_answer_is_not_listened_to(store: Store, caplog: Any) -> None:
     assert lane.counts["given_up"] == 0
 
 
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+def test_it_can_be_ended_and_begun_again(store: Store) -> None:
+    made = service(Birds().told(seen))
+    store.sync_feeds({"birds": "1"})
+    hydration = Hydration(made, store)
+    for n in range(3):  # the first time there is nothing to do
+        assert hydration.once(threading.Event()) == min(n, 1)
+        ingest(made, store, *("seen a heron" for _ in range(n + 1)))
+    assert len(order(store, "birds")) == 2
+
+
 # ── Who waits for whom ──────────────────────────────────────────────────────────────────────────
 
 

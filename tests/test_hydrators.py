@@ -487,3 +487,60 @@ def test_a_picture_by_its_blob(bluesky: Bluesky, context: Any, blob: bytes, kind
         {"picture": None},
         {"picture": None},
     ]
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+def test_why_says_what_is_missing(scored: Path, store: Store, capsys: Any) -> None:
+    text = (
+        (scored / "config.yaml")
+        .read_text()
+        .replace("feeds: {good: {", "feeds: {good: {missing: yes, ")
+    )
+    (scored / "config.yaml").write_text(text)
+    made = load_config(scored / "config.yaml", {})
+    arrive(store, made, written("p", rev="1", text="A heron"))
+    code, told = run(scored, capsys, "why", uri("p"), "good")
+    assert code == 0
+    assert "? scored  waits for quality" in told
+    assert "missing" not in told
+    store.db.run("UPDATE features SET tries = 99")
+    once(store, made)
+    assert order(store, "good") == [uri("p")]
+    code, told = run(scored, capsys, "why", uri("p"), "good")
+    assert "? scored  nobody could find it out" in told
+    assert "in the feed all the same: it says `missing: yes`" in told
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (('{"bird": float}', "{}"), ""),
+        (
+            ('{"bird": float}', '{"bird": "float"}'),
+            "'float' is no type for 'bird'; write float, int",
+        ),
+        (('{"bird": float}', '{"bird": 3}'), "3 is no type for 'bird'"),
+        (('{"bird": float}', '{"bird": float, "a b": int}'), "'a b' cannot be a word"),
+        (('{"bird": float}', '{"bird": float, "likes": int}'), "'likes' cannot be a word"),
+        (
+            ('"Sees birds."', '"Sees birds."\n    needs = {"x"}'),
+            "a hydrator is asked before anything",
+        ),
+        (('"Sees birds."', '"Sees birds."\n    batch = 0'), "batch and tries are at least 1"),
+    ],
+)
+def test_a_hydrator_that_is_written_wrongly(tmp_path: Path, change: Any, told: str) -> None:
+    (said,) = wrong(tmp_path, FEED, birds=BIRDS.replace(*change))
+    assert said.startswith("config.yaml:2:51: feeds.birds.filter.all[1]: ")
+    assert told in said
+
+
+def test_the_contract_of_a_hydrator(tmp_path: Path) -> None:
+    from feedkit.testing import check_plugin
+    from feedkit.testing.examples import contracts
+
+    for cls in (AuthorProfile, Quoted, Parent):
+        check_plugin(cls)
+    made = loaded(tmp_path, FEED, birds=BIRDS)
+    assert [case.name for case in contracts(made)] == ["plugin Bird()", "plugin Birds()"]
+    assert [case.problem() for case in contracts(made)] == [None, None]

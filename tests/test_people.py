@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,13 +29,16 @@ from feedkit import (
     QuotedPost,
     Reply,
 )
+from feedkit.cli.group import open_checked
 from feedkit.event import Frame
+from feedkit.explain import explain
 from feedkit.ingest import Ingest
 from feedkit.jobs import Jobs
 from feedkit.people import Membership, refreshing
 from feedkit.people.appview import AppView
 from feedkit.settings import FeedConfig, Network, Service
 from feedkit.store import open_store
+from feedkit.testing import post
 
 ANN, BEN, CAT, DAN = map(did, ("ann", "ben", "cat", "dan"))
 LIST = f"at://{ANN}/app.bsky.graph.list/3k"
@@ -378,6 +382,17 @@ def test_rankers_are_bound_too(service_of, store):
 def test_what_an_index_by_authors_can_find(service_of, store, filter, alone):
     members = Membership(service_of(some=filter), store)
     assert [members.by_author_alone(source) for source in members.sources] == [alone]
+
+
+def test_commands_know_whom_lists_mean(service_of, store, store_url):
+    refreshed(service_of(friends=InList(LIST)), store)
+    service = replace(service_of(friends=InList(LIST)), store=store_url)
+    theirs = post(author=BEN)
+    unknown = explain(service.feeds["friends"].filter, theirs)
+    assert (unknown.verdict, LIST in unknown.because) == (None, True)
+    open_checked(service).close()
+    known = explain(service.feeds["friends"].filter, theirs)
+    assert (known.verdict, known.because) == (True, LIST)
 
 
 PEOPLE = ("ann", "ben", "cat", "dan")

@@ -137,12 +137,17 @@ def _otherwise(
     service: Service, store: Store, feed: FeedConfig, stored: StoredPost
 ) -> Iterator[str]:
     """Why the post is in the feed, or not, other than its filter says."""
+    from feedkit.awaiting import decided
     from feedkit.duration import duration_text
     from feedkit.explain import explain
+    from feedkit.matcher import Matcher
     from feedkit.skeleton import micros
 
-    wanted = explain(feed.filter, stored.post).verdict is True
+    matcher = Matcher({feed.name: feed.filter}, service.keeps_missing, indexed=False)
+    wanted = feed.name in decided(matcher.match(stored.post))
     if wanted == (feed.name in stored.feeds):
+        if wanted and explain(feed.filter, stored.post).verdict is None:
+            yield "in the feed all the same: it says `missing: yes`"
         return
     age = timedelta(microseconds=store.stream_clock() - micros(stored.post.sort_at))
     if wanted and age > feed.keep:

@@ -44,7 +44,7 @@ class Caller:
         at_end: Callable[[], None],
     ) -> None:
         self._hydrator, self._open_context, self._at_end = hydrator, open_context, at_end
-        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        self._calls: SimpleQueue[_Call | None]
         self._thread: threading.Thread | None = None
         self._last: _Call | None = None
 
@@ -55,7 +55,10 @@ class Caller:
             raise Late("it has not come back from an earlier call")
         if self._thread is None:
             name = f"hydrator {self._hydrator.yaml_name()}"
-            self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+            self._calls = SimpleQueue()
+            self._thread = threading.Thread(
+                target=self._work, args=(self._calls,), name=name, daemon=True
+            )
             self._thread.start()
         call = self._last = _Call(posts)
         self._calls.put(call)
@@ -74,16 +77,17 @@ class Caller:
 
     def close(self) -> None:
         """End the thread, unless the hydrator keeps it: then it ends with the process."""
-        self._calls.put(None)
-        if self._thread is not None and (self._last is None or self._last.done.is_set()):
-            self._thread.join()
+        if self._thread is not None:
+            self._calls.put(None)
+            if self._last is None or self._last.done.is_set():
+                self._thread.join()
         self._thread = None
 
-    def _work(self) -> None:
+    def _work(self, calls: SimpleQueue[_Call | None]) -> None:
         loaded = False
         try:
             with self._open_context() as context:
-                while (call := self._calls.get()) is not None:
+                while (call := calls.get()) is not None:
                     try:
                         if not loaded:
                             self._hydrator.load()

@@ -31,6 +31,7 @@ class AuthorProfile(Hydrator):
         "author_created": float,
     }
     batch = 25  # the most that getProfiles gives at once
+    deadline = 120.0  # the AppView may ask for a minute of patience
 
     def hydrate(self, posts: Sequence[Post], context: Context) -> list[dict[str, Any]]:
         authors = sorted({post.author for post in posts})

@@ -20,6 +20,7 @@ class Quoted(Hydrator):
 
     provides: ClassVar[Mapping[str, Any]] = {"quoted": dict}
     batch = 25  # the most that getPosts gives at once
+    deadline = 120.0  # the AppView may ask for a minute of patience
 
     def hydrate(self, posts: Sequence[Post], context: Context) -> list[dict[str, Any]]:
         return _found("quoted", [post.quote for post in posts], context)
@@ -35,6 +36,7 @@ class Parent(Hydrator):
 
     provides: ClassVar[Mapping[str, Any]] = {"parent": dict}
     batch = 25  # the most that getPosts gives at once
+    deadline = 120.0  # the AppView may ask for a minute of patience
 
     def hydrate(self, posts: Sequence[Post], context: Context) -> list[dict[str, Any]]:
         return _found("parent", [post.reply_parent for post in posts], context)

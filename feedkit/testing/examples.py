@@ -47,8 +47,9 @@ def examples(feed: FeedConfig) -> Iterator[Case]:
 def contracts(service: Service) -> Iterator[Case]:
     """The contract of every plugin that is not feedkit's own, as the feeds use it."""
     seen = set()
-    for feed in service.feeds.values():
-        for root in (feed.filter, feed.rank, *feed.select):
+    roots = [(feed.filter, feed.rank, *feed.select) for feed in service.feeds.values()]
+    for several in (*roots, service.hydrators):
+        for root in several:
             for plugin in root.walk():
                 own = type(plugin).__module__.startswith("feedkit.")
                 if isinstance(plugin, Plugin) and not own and plugin not in seen:
