@@ -20,7 +20,28 @@ from feedkit import Author, Keywords, Language, Not, Post, Regex, Reply
 from feedkit.matcher import Matcher
 
 VOCABULARY = 60_000
-SYLLABLES = "ba ke li mo nu ra se ti vo za chi dre fla gro pla sto tri wen yor qua".split()
+SYLLABLES = [
+    "ba",
+    "ke",
+    "li",
+    "mo",
+    "nu",
+    "ra",
+    "se",
+    "ti",
+    "vo",
+    "za",
+    "chi",
+    "dre",
+    "fla",
+    "gro",
+    "pla",
+    "sto",
+    "tri",
+    "wen",
+    "yor",
+    "qua",
+]
 
 
 def vocabulary(rnd: random.Random) -> list[str]:

@@ -10,7 +10,8 @@ from time import monotonic
 
 from feedkit.awaiting import decided
 from feedkit.event import Event, Frame, PostWritten
-from feedkit.matcher import Matcher, worth_saying
+from feedkit.logs import worth_saying
+from feedkit.matcher import Matcher
 from feedkit.people import Membership
 from feedkit.settings import Service
 from feedkit.sources import Source

@@ -12,7 +12,8 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from feedkit.hydrate import Hydration
 from feedkit.identity import learn_publishers
-from feedkit.matcher import Matcher, worth_saying
+from feedkit.logs import worth_saying
+from feedkit.matcher import Matcher
 from feedkit.people import Membership, Refreshing
 from feedkit.settings import Service
 from feedkit.skeleton import by_keyset, micros, recipe, take_snapshot

@@ -17,6 +17,7 @@ from ahocorasick_rs import AhoCorasick
 
 from feedkit.accounts import NotKnownYet
 from feedkit.awaiting import Wanted, awaited, given_up
+from feedkit.logs import worth_saying
 from feedkit.plugin import Filter, Key, Plugin
 from feedkit.post import Post
 from feedkit.text import Place, in_word, normalise, places, words
@@ -53,7 +54,9 @@ class Matcher:
                 keys = filter.keys() if indexed else None
             except NotKnownYet:  # a plugin goes through accounts that are not known
                 keys = None
-            if keys is None or any(kind in ("text", "word") and not normalise(v) for kind, v in keys):
+            if keys is None or any(
+                kind in ("text", "word") and not normalise(v) for kind, v in keys
+            ):
                 self._always.append(number)
                 continue
             for key in keys:
@@ -182,8 +185,3 @@ def _raiser(traceback: TracebackType | None) -> str | None:
             name = plugin.yaml_name()
         traceback = traceback.tb_next
     return name
-
-
-def worth_saying(count: int) -> bool:
-    """The first, the tenth, the hundredth … time: a broken plugin must not drown the log."""
-    return str(count).strip("0") == "1"

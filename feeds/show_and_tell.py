@@ -7,10 +7,20 @@ from datetime import timedelta
 from feedkit import Feed, Gravity, HasMedia, Keywords, LinksTo, PerAuthor, Reply
 
 SAID = ["I made", "I built", "I wrote a", "I fixed", "I finished", "I designed"]
-TAGS = """
-    #showyourwork #opensource #selbstgemacht #手作り #個人開発 #faitmain #hechoamano #feitoàmão
-    #수제 #fattoamano #elyapımı #рукоділля
-""".split()
+TAGS = [
+    "#showyourwork",
+    "#opensource",
+    "#selbstgemacht",
+    "#手作り",
+    "#個人開発",
+    "#faitmain",
+    "#hechoamano",
+    "#feitoàmão",
+    "#수제",
+    "#fattoamano",
+    "#elyapımı",
+    "#рукоділля",
+]
 MADE = Keywords([*SAID, *TAGS])
 CODE = LinksTo(["github.com", "codeberg.org", "gitlab.com", "pypi.org", "npmjs.com", "itch.io"])
 

@@ -10,12 +10,22 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "feedkit"
 
 LAYERS = {
-    0: ["text", "post", "event", "duration", "times", "addresses", "chance", "demo"],
+    0: ["logs", "text", "post", "event", "duration", "times", "addresses", "chance", "demo"],
     1: ["accounts", "keys", "needs", "context", "awaiting", "parameters", "plugin"],
     2: ["filters", "rankers", "selectors", "hydrators"],
     3: ["settings", "config", "reference", "matcher"],
     4: ["sources", "store"],
-    5: ["identity", "people", "ingest", "skeleton", "hydrate", "jobs", "explain", "recording", "backtest"],
+    5: [
+        "identity",
+        "people",
+        "ingest",
+        "skeleton",
+        "hydrate",
+        "jobs",
+        "explain",
+        "recording",
+        "backtest",
+    ],
     6: ["testing", "web"],
     7: ["cli", "__main__"],
 }

@@ -28,7 +28,8 @@ from feedkit import (
     Reply,
     SameAs,
 )  # fmt: skip
-from feedkit.matcher import Matcher, worth_saying
+from feedkit.logs import worth_saying
+from feedkit.matcher import Matcher
 from feedkit.post import External, Image, Video
 
 WORDS = [

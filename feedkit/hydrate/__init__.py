@@ -17,6 +17,8 @@ from feedkit.store import Answer, Settled, Store
 
 __all__ = ["Hydration"]
 
+AT_ONCE = 100  # posts settled in one transaction
+
 
 class Hydration:
     """What the hydrators of a service find out, and what follows from it: a lane for each."""
@@ -45,10 +47,20 @@ class Hydration:
         ]
 
     def settle(self, answers: list[Answer]) -> Settled:
-        """Keep `answers`, and decide where their posts belong."""
-        return self._store.hydration.settle(
-            answers, self._filters, self._matcher.match, self._for_ranking
-        )
+        """Keep `answers`, and decide where their posts belong: few in a transaction, since ingest
+        waits for it."""
+        done = Settled()
+        for start in range(0, len(answers), AT_ONCE):
+            some = self._store.hydration.settle(
+                answers[start : start + AT_ONCE],
+                self._filters,
+                self._matcher.match,
+                self._for_ranking,
+            )
+            done.late += some.late
+            done.hits += some.hits
+            done.removed += some.removed
+        return done
 
     def ask_for_rankings(self) -> int:
         """Ask for what rankers and selectors need of their feeds' posts. Returns how many posts

@@ -13,7 +13,7 @@ import msgspec
 from pydantic import TypeAdapter, ValidationError
 
 from feedkit.hydrate.caller import Caller, Stopped
-from feedkit.matcher import worth_saying
+from feedkit.logs import worth_saying
 from feedkit.plugin import Hydrator
 from feedkit.store import Answer, Due, Settled, Store, StoreError
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 
 from feedkit.event import Frame
+from feedkit.logs import worth_saying
 from feedkit.settings import Stream
 from feedkit.sources.decode import BadFrame, StreamNotice, wanted_collections
 from feedkit.sources.position import OnGap, Position, StartedOver
@@ -99,7 +100,7 @@ class LiveSource:
     def _skip(self, problem: Exception, position: Position) -> Frame | None:
         """A message that could not be read: counted, and logged ever more rarely."""
         self._bad += 1
-        if str(self._bad).strip("0") == "1":  # 1, 10, 100 …
+        if worth_saying(self._bad):
             log.warning(
                 "%s: a message was skipped, %s. That makes %s since the start; "
                 "whatever it held is not in the feeds",

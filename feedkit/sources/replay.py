@@ -15,12 +15,14 @@ from typing import IO, BinaryIO, cast
 import zstandard
 
 from feedkit.event import Frame
+from feedkit.logs import worth_saying
 from feedkit.sources.decode import BadFrame, StreamNotice, wanted_collections
 from feedkit.sources.jetstream_wire import jetstream_frame
 
 log = logging.getLogger(__name__)
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_NAMED = 20  # so many bad lines are named each, later ones ever more rarely
 _LONGEST_LINE = 64 * 2**20  # bytes
 
 
@@ -51,7 +53,8 @@ class Replay:
                     frame = jetstream_frame(line, self._wanted)
                 except (BadFrame, StreamNotice) as problem:
                     self.bad += 1
-                    log.warning("%s:%d: skipped, %s", name, number, problem)
+                    if self.bad <= _NAMED or worth_saying(self.bad):
+                        log.warning("%s:%d: skipped, %s", name, number, problem)
                     continue
                 for uri, reason in frame.skipped:
                     log.warning("%s:%d: %s skipped, %s", name, number, uri or "a record", reason)

@@ -126,9 +126,7 @@ class Store:
         """The newest `limit` visible posts of `feed` below the place `before` (sort_at, id)."""
         return reading.newest(self.db, feed, before, limit)
 
-    def candidates(
-        self, feed: str, limit: int, featured: bool = False
-    ) -> list[tuple[int, Post]]:
+    def candidates(self, feed: str, limit: int, featured: bool = False) -> list[tuple[int, Post]]:
         """The newest `limit` visible posts of `feed` with their counts, newest first, each with
         its id; if `featured`, with what hydrators know of them."""
         return reading.candidates(self.db, feed, limit, featured)
