@@ -16,7 +16,7 @@ demo: .venv/ready
 	@PORT=$(PORT) $(BIN)/python -m feedkit.demo.serve
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadscope
 
 lint: .venv/ready
 	$(BIN)/ruff check .
@@ -27,6 +27,7 @@ types: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python bench/ingest.py
+	$(BIN)/python bench/match.py
 
 docs: .venv/ready
 	$(BIN)/python -m feedkit.reference

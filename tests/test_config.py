@@ -447,7 +447,7 @@ class Wrong(Filter):
         Keywords("heron") | ~Reply(), ~~Regex(".?"), ~(Keywords("a") & Keywords("heron")),
         ~HasMedia("image") & ~Reply() & ~Keywords("#ad"),
     ],
-    ids=repr,
+    ids=lambda filter: filter.yaml_name(),
 )  # fmt: skip
 def test_the_whole_firehose_is_refused(filter):
     assert "takes the whole firehose" in refusal(filter)
@@ -460,7 +460,7 @@ def test_the_whole_firehose_is_refused(filter):
         ~Reply() & HasMedia("image"), Sample(), Wrong(), ~Reply() & Keywords("the"),
         Keywords([post.text.split()[0] for post in ORDINARY]),
     ],
-    ids=repr,
+    ids=lambda filter: filter.yaml_name(),
 )  # fmt: skip
 def test_what_asks_for_something_is_not_the_whole_firehose(filter):
     assert refusal(filter) == ""

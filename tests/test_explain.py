@@ -125,7 +125,6 @@ def bound(name: str, filter: Filter) -> SameAs:
         (Young("two\nlines"), "✓ young: [two lines]"),
         (Regex("x|" * 100 + "heron"), f"✓ regex: {'x|' * 39}x…  “heron” in text"),
     ],
-    ids=repr,
 )  # fmt: skip
 def test_the_tree_with_its_marks(filter, shown):
     assert tree(filter) == shown

@@ -68,12 +68,13 @@ def parse(text: str) -> tuple[Formula, frozenset[str]]:
     if len(text) > _LONGEST:
         raise ValueError(f"the formula is longer than {_LONGEST} characters")
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        try:
+            tree = ast.parse(text.strip(), mode="eval")
+        except (SyntaxError, ValueError) as error:  # ValueError: a NUL, up to Python 3.11.3
+            said = str(getattr(error, "msg", error)).partition(".")[0]
+            raise ValueError(f"“{text}” is no formula ({said}); {_TAKES}") from None
         names: set[str] = set()
         return _read(tree.body, names), frozenset(names)
-    except SyntaxError as error:
-        said = error.msg.partition(".")[0]
-        raise ValueError(f"“{text}” is no formula ({said}); {_TAKES}") from None
     except (MemoryError, RecursionError):
         raise ValueError(f"“{text}” is nested too deeply") from None
 

@@ -42,6 +42,7 @@ one reads it from `post.features`:
 ```python
 from feedkit import Filter, Hydrator
 
+
 class Birds(Hydrator):
     "How likely the text is about birds: `bird`."
 
@@ -49,6 +50,7 @@ class Birds(Hydrator):
 
     def hydrate(self, posts, context):
         return [{"bird": 1.0 if "heron" in post.text else 0.0} for post in posts]
+
 
 class AboutBirds(Filter):
     "Posts about birds."
@@ -116,6 +118,7 @@ Under `feeds:`, by record key (the last part of the feed's address: letters, dig
 
 ```python
 from feedkit import Feed, HasMedia, Hashtags
+
 
 class Skies(Feed):
     display_name = "Skies"
