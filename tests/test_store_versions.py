@@ -81,11 +81,18 @@ def test_feeds_due(
     store: Store, ranked: float | None, recipe: Recipe, asked: float | None, due: bool
 ) -> None:
     if ranked is not None:
-        store.save_version("red", "", [], NOW - round(ranked * 1e6), "gravity")
+        store.save_version("red", "", [1], NOW - round(ranked * 1e6), "gravity")
     store.save_version("red", "did:plc:eve", [], NOW - 1, "another matter")
     if asked is not None:
         store.mark_asked("red", NOW - round(asked * 1e6))
     assert store.feeds_due({"red": recipe, "green": REFRESH}, NOW) == (["red"] if due else [])
+
+
+def test_a_ranking_without_posts_is_made_anew_after_seconds(store: Store) -> None:
+    store.mark_asked("red", NOW)
+    for age, due in ((4, []), (6, ["red"])):
+        store.save_version("red", "", [], NOW - age * 1_000_000, "gravity")
+        assert store.feeds_due({"red": REFRESH}, NOW) == due
 
 
 def test_the_one_that_waits_longest_comes_first(store: Store) -> None:

@@ -14,6 +14,7 @@ from feedkit.store.database import Database
 from feedkit.store.errors import StoreError
 
 CHUNK = 250  # ids: a page of 100 reads one or two chunks
+EMPTY = 5 * 1_000_000  # µs after which a ranking without posts is made anew: a feed's first one
 ASKED = 10 * 60 * 1_000_000  # µs for which a feed counts as asked for
 
 
@@ -99,21 +100,23 @@ def mark_asked(db: Database, feed: str, now: int) -> None:
 
 def feeds_due(db: Database, feeds: Mapping[str, Recipe], now: int) -> list[str]:
     """Those of `feeds` that must be ranked: never ranked yet, ranked by another recipe, or asked
-    for in the last ten minutes and last ranked longer ago than their refresh. Longest waiting
-    first."""
+    for in the last ten minutes and last ranked longer ago than their refresh (a few seconds, if
+    there was nothing to rank). Longest waiting first."""
     rows = db.rows(
-        "SELECT f.name, f.asked_at, v.created_at, v.recipe FROM feeds AS f "
+        "SELECT f.name, f.asked_at, v.created_at, v.recipe, v.size FROM feeds AS f "
         "LEFT JOIN versions AS v ON v.id = "
         "(SELECT max(id) FROM versions WHERE feed_id = f.id AND viewer = '')"
     )
     due = []
-    for name, asked_at, created_at, made_by in rows:
+    for name, asked_at, created_at, made_by, size in rows:
         recipe = feeds.get(name)
         if recipe is None:
             continue
         if created_at is None or made_by != recipe.fingerprint:
             due.append((0, name))
-        elif asked_at >= now - ASKED and not 0 <= now - created_at < recipe.refresh:
+            continue
+        fresh = recipe.refresh if size else min(recipe.refresh, EMPTY)
+        if asked_at >= now - ASKED and not 0 <= now - created_at < fresh:
             due.append((created_at, name))
     return [name for _, name in sorted(due)]
 
