@@ -24,6 +24,7 @@ except ImportError:  # PyYAML built without libyaml
     from yaml import BaseLoader as Loader  # type: ignore[assignment]
 
 DEEPEST = 40  # levels of nesting
+_CUT_OFF = re.compile(r"[ \t]+(#[^\s#].*)")
 _HASHTAG = re.compile(r"(?:^|[\s,\[])(#[^\s#,\]]+)")
 _LINE_BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")  # what YAML counts as one
 MOST_REPEATED = 200_000  # values that aliases may repeat, all together: an alias bomb has billions
@@ -203,10 +204,22 @@ class _Reader:
         self.problems.add(instead or place, path, f"{what}; {remedy}")
         return Broken(place)
 
+    def cut_off(self, event: yaml.ScalarEvent, path: str) -> None:
+        """`- morning walk #birds`: the hashtag was meant to be part of the text."""
+        mark = event.end_mark
+        found = _CUT_OFF.match(self.lines[mark.line], mark.column)
+        if found:
+            place = Place(self.file, mark.line + 1, found.start(1) + 1)
+            whole = f"{event.value} {found[1].strip()}"[:60]
+            message = f"'#' begins a comment in YAML: quote the whole text, \"{whole}\""
+            self.problems.add(place, path, f"{message}, or put a space after it")
+
     def scalar(self, event: yaml.ScalarEvent, place: Place, path: str) -> Node:
         if "\0" in event.value:
             self.problems.add(place, path, "a text cannot hold the character \\0")
             return Broken(place)
+        if not event.style and not self.brackets:
+            self.cut_off(event, path)
         if "${" not in event.value:
             return Scalar(place, event.value)
         try:
