@@ -318,11 +318,16 @@ def test_ingest_waits_until_all_was_tried(service_of, store, appview, caplog):
         if store.db.sqlite
         else store
     )
-    later = threading.Timer(0.3, lambda: refreshed(service_of(friends=InList(LIST)), other))
+
+    def ask():
+        refreshed(service_of(friends=InList(LIST)), other)
+        other.close()
+
+    later = threading.Timer(0.3, ask)
     if store.db.sqlite:
         later.start()
     else:
-        refreshed(service_of(friends=InList(LIST)), store)
+        ask()
     began = time.monotonic()
     work.wait_for_people(threading.Event(), 20)
     assert time.monotonic() - began < 10
