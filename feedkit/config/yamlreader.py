@@ -204,7 +204,7 @@ class _Reader:
         self.problems.add(instead or place, path, f"{what}; {remedy}")
         return Broken(place)
 
-    def cut_off(self, event: yaml.ScalarEvent, path: str) -> None:
+    def cut_off(self, event: Any, path: str) -> None:
         """`- morning walk #birds`: the hashtag was meant to be part of the text."""
         mark = event.end_mark
         found = _CUT_OFF.match(self.lines[mark.line], mark.column)
