@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from feedkit.post import Post
 
 Engagement = Literal["like", "repost", "reply", "quote"]
-ACCOUNT_STATES = ("active", "deactivated", "suspended", "takendown", "deleted")
 
 
 class PostWritten(Struct, frozen=True, gc=False):

@@ -39,7 +39,7 @@ def stop_on_signal() -> threading.Event:
 @with_config
 def ingest(config: Path) -> None:
     """Read the stream into the store, and nothing else."""
-    from feedkit.ingest import Ingest
+    from feedkit.ingest import Ingest, tune_garbage_collection
     from feedkit.sources import open_source
 
     log_to_stderr()
@@ -54,6 +54,7 @@ def ingest(config: Path) -> None:
         work = Ingest(service, store)
         log.info("reading %s for %s", source.name, count(len(service.feeds), "feed"))
         work.wait_for_people(stop)
+        tune_garbage_collection()
         work.run(source, stop)
     log.info("stopped after %d events, %d hits", work.counts["events"], work.counts["hits"])
 
