@@ -2,7 +2,7 @@
 their places move.
 
 Both sides go through what the service itself uses: ingest with its matcher, a store (SQLite, made
-for this and thrown away), and `skeleton.rank`. The clock is that of the last event.
+for this and thrown away), and `ranking.rank`. The clock is that of the last event.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from msgspec import Struct
 
 from feedkit.ingest import Ingest
 from feedkit.post import EPOCH, Post
+from feedkit.ranking import rank
 from feedkit.settings import FeedConfig, Service
-from feedkit.skeleton import micros, rank
 from feedkit.sources.replay import Replay
 from feedkit.store import Store, open_store
+from feedkit.times import micros
 
 PAGE = 30  # how many places are compared
 _ALL = 10**9

@@ -15,9 +15,10 @@ from feedkit.identity import learn_publishers
 from feedkit.logs import worth_saying
 from feedkit.matcher import Matcher
 from feedkit.people import Membership, Refreshing
+from feedkit.ranking import by_keyset, recipe, take_snapshot
 from feedkit.settings import Service
-from feedkit.skeleton import by_keyset, micros, recipe, take_snapshot
 from feedkit.store import Pruned, Recipe, Store, StoreError
+from feedkit.times import micros
 
 log = logging.getLogger(__name__)
 

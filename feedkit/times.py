@@ -1,4 +1,4 @@
-"""Times and lengths of time as people write them: types for the parameters of plugins."""
+"""Times as microseconds since 1970, and as people write them: types for plugins' parameters."""
 
 from __future__ import annotations
 
@@ -9,6 +9,18 @@ from pydantic import AfterValidator, BeforeValidator
 
 from feedkit.duration import parse_duration
 from feedkit.post import EPOCH
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def micros(when: datetime) -> int:
+    """An aware datetime as microseconds since 1970."""
+    return (when - EPOCH) // _MICROSECOND
+
+
+def moment(us: int) -> datetime:
+    """The reverse of `micros`."""
+    return EPOCH + timedelta(microseconds=us)
 
 
 def _length(value: object) -> object:

@@ -13,9 +13,11 @@ from storing import apply, deleted, engaged, order, uri, written
 
 from feedkit import Field, Gravity, Keywords, Newest, PerAuthor, Ranker
 from feedkit.jobs import Jobs, _Contained
+from feedkit.ranking import take_snapshot
 from feedkit.settings import FeedConfig, Network, Service
-from feedkit.skeleton import micros, page, take_snapshot
+from feedkit.skeleton import page
 from feedkit.store import StoreError
+from feedkit.times import micros
 
 MINUTE = 60_000_000
 

@@ -19,6 +19,7 @@ LAYERS = {
         "identity",
         "people",
         "ingest",
+        "ranking",
         "skeleton",
         "hydrate",
         "jobs",

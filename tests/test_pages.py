@@ -14,8 +14,8 @@ from feedkit.event import Engaged, PostWritten
 from feedkit.jobs import Jobs
 from feedkit.post import External, Image, Video
 from feedkit.settings import FeedConfig, Service
-from feedkit.skeleton import micros
 from feedkit.testing import post
+from feedkit.times import micros
 from feedkit.web import pages
 from feedkit.web.app import create_app
 from feedkit.web.pages import ago, app_link

@@ -18,8 +18,9 @@ from websockets.sync.server import serve
 
 from feedkit import Everything, Gravity, Keywords, Newest
 from feedkit.ingest import Ingest
+from feedkit.ranking import take_snapshot
 from feedkit.settings import FeedConfig, Service, Stream
-from feedkit.skeleton import page, take_snapshot
+from feedkit.skeleton import page
 from feedkit.sources import open_source
 from feedkit.sources.replay import Replay
 from feedkit.store import open_store

@@ -11,8 +11,9 @@ import pytest
 from feedkit import Everything, Field, Gravity, Newest, PerAuthor, Pin, Ranker, Selector
 from feedkit.event import AccountChanged, Engaged, PostDeleted, PostWritten
 from feedkit.post import Post
+from feedkit.ranking import by_keyset, rank, take_snapshot
 from feedkit.settings import FeedConfig
-from feedkit.skeleton import BadCursor, Item, by_keyset, page, rank, take_snapshot
+from feedkit.skeleton import BadCursor, Item, page
 
 NOW = datetime(2026, 7, 4, 12, tzinfo=UTC)
 LIKES = frozenset({"likes"})

@@ -14,8 +14,8 @@ import pytest
 from feedkit import Everything, Gravity, Newest, Pin
 from feedkit.event import PostWritten
 from feedkit.post import Image, Post
+from feedkit.ranking import take_snapshot
 from feedkit.settings import FeedConfig, Service
-from feedkit.skeleton import take_snapshot
 from feedkit.store import open_store
 from feedkit.web.app import create_app
 

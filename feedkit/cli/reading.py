@@ -141,7 +141,7 @@ def _otherwise(
     from feedkit.duration import duration_text
     from feedkit.explain import explain
     from feedkit.matcher import Matcher
-    from feedkit.skeleton import micros
+    from feedkit.times import micros
 
     matcher = Matcher({feed.name: feed.filter}, service.keeps_missing, indexed=False)
     wanted = feed.name in decided(matcher.match(stored.post))

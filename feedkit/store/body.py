@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from feedkit.post import EPOCH, Counts, Post
-
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def micros(when: datetime) -> int:
-    """An aware datetime as microseconds since 1970."""
-    return (when - EPOCH) // _MICROSECOND
-
-
-def moment(us: int) -> datetime:
-    """The reverse of `micros`."""
-    return EPOCH + timedelta(microseconds=us)
+from feedkit.post import Counts, Post
+from feedkit.times import moment
 
 
 def _plain(value: Any) -> Any:

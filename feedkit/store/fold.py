@@ -11,8 +11,8 @@ from msgspec import Struct, field
 
 from feedkit.event import AccountChanged, Disengaged, Engaged, PostDeleted, PostWritten
 from feedkit.post import Post
-from feedkit.store.body import micros
 from feedkit.store.touched import Batch, Record, engages, own_records, record_of
+from feedkit.times import micros
 
 
 class Kept(Struct, eq=False):

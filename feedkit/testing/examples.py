@@ -19,8 +19,8 @@ from feedkit.duration import duration_text
 from feedkit.explain import explain
 from feedkit.plugin import Plugin
 from feedkit.post import Post
+from feedkit.ranking import rank
 from feedkit.settings import Example, FeedConfig, Service
-from feedkit.skeleton import rank
 from feedkit.testing.contract import check_plugin
 from feedkit.testing.posts import ALICE, NOW, post, request
 

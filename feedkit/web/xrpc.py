@@ -12,8 +12,9 @@ from flask import Blueprint, current_app, request
 import feedkit
 from feedkit.post import EPOCH
 from feedkit.settings import FeedConfig, Service
-from feedkit.skeleton import BadCursor, Item, micros, page
+from feedkit.skeleton import BadCursor, Item, page
 from feedkit.store import Store, StoreError
+from feedkit.times import micros
 from feedkit.web.errors import XrpcError
 
 log = logging.getLogger(__name__)
