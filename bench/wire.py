@@ -15,6 +15,7 @@ import random
 import socket
 import struct
 import sys
+import time
 from pathlib import Path
 
 from feedkit.demo import events as sample
@@ -114,8 +115,9 @@ def _frame(data: bytes) -> bytes:
     return b"\x81\x7f" + struct.pack(">Q", size) + data
 
 
-def serve(file: Path, port: int) -> None:
-    """Send `file` to one client after the other, from the start, and wait for it to leave."""
+def serve(file: Path, port: int, pace: float = 0) -> None:
+    """Send `file` to one client after the other, from the start, and wait for it to leave. `pace`:
+    how many events a second; 0: as fast as the client reads."""
     server = socket.create_server(("127.0.0.1", port))
     print("ready", flush=True)
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -134,12 +136,28 @@ def serve(file: Path, port: int) -> None:
                     b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
                 )
                 try:
-                    client.sendall(data)
+                    if pace:
+                        _slowly(client, data, pace)
+                    else:
+                        client.sendall(data)
                     while client.recv(4096):
                         pass
                 except OSError:
                     pass
 
 
+def _slowly(client: socket.socket, data: mmap.mmap, pace: float) -> None:
+    began, sent, at = time.monotonic(), 0, 0
+    while at < len(data):
+        size, head = data[at + 1], 2
+        if size == 126:
+            size, head = struct.unpack(">H", data[at + 2 : at + 4])[0], 4
+        elif size == 127:
+            size, head = struct.unpack(">Q", data[at + 2 : at + 10])[0], 10
+        client.sendall(data[at : at + head + size])
+        at, sent = at + head + size, sent + 1
+        time.sleep(max(0.0, began + sent / pace - time.monotonic()))
+
+
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]), int(sys.argv[2]))
+    serve(Path(sys.argv[1]), int(sys.argv[2]), float((sys.argv[3:] or ["0"])[0]))

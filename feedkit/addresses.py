@@ -36,6 +36,11 @@ def post_address(text: str) -> str:
     )
 
 
+def post_or_feed(text: str) -> str:
+    """As `post_address`, but for what cannot be an address: that is the name of a feed."""
+    return post_address(text) if "://" in text else text.strip()
+
+
 def site(text: str) -> str:
     """A host without `www.`, with the path if one was given, from a domain name or a URL."""
     pasted = text.strip()

@@ -18,8 +18,8 @@ from msgspec import Struct
 
 from feedkit.ingest import Ingest
 from feedkit.post import EPOCH, Post
-from feedkit.ranking import rank
-from feedkit.settings import FeedConfig, Service
+from feedkit.ranking import by_keyset, candidates_of, mixed, rank, take_snapshot
+from feedkit.settings import Service
 from feedkit.sources.replay import Replay
 from feedkit.store import Store, open_store
 from feedkit.times import micros
@@ -83,16 +83,23 @@ def replayed(service: Service, files: Sequence[str]) -> Side:
         now = EPOCH + timedelta(microseconds=store.stream_clock())
         store.prune({name: feed.keep for name, feed in service.feeds.items()}, micros(now))
         texts: dict[str, str] = {}
-        feeds = {name: _outcome(store, feed, now, texts) for name, feed in service.feeds.items()}
+        # What other feeds mix in is in the order in which it is served.
+        for name in sorted({name for feed in service.feeds.values() for name in feed.mixes}):
+            if not by_keyset(service.feeds[name]):
+                take_snapshot(store, service.feeds[name], now)
+        feeds = {name: _outcome(store, service, name, now, texts) for name in service.feeds}
         return Side(now, work.counts["events"], feeds, texts)
 
 
-def _outcome(store: Store, feed: FeedConfig, now: datetime, texts: dict[str, str]) -> Outcome:
+def _outcome(
+    store: Store, service: Service, name: str, now: datetime, texts: dict[str, str]
+) -> Outcome:
+    feed = service.feeds[name]
     rows = store.newest(feed.name, None, _ALL)
-    candidates = store.candidates(feed.name, feed.depth)
-    posts = dict(candidates)
+    candidates, others = candidates_of(store, feed), mixed(store, feed, service.feeds)
+    posts = dict(post for some in (*others.values(), candidates) for post in some)
     texts.update((post.uri, " ".join(post.text.split())) for post in posts.values())
-    shown = tuple(posts[id] for id in rank(feed, candidates, now))
+    shown = tuple(posts[id] for id in rank(feed, candidates, now, others))
     return Outcome(tuple(row.uri for row in rows), shown)
 
 

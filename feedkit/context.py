@@ -43,7 +43,8 @@ class Context(Protocol):
         ...
 
     def api(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """What the public AppView answers to a query such as app.bsky.actor.getProfile."""
+        """What the public AppView answers to a query such as app.bsky.actor.getProfile. Raises
+        LookupError where it says that there is no such thing, or not any more."""
         ...
 
     def posts(self, uris: Collection[str]) -> dict[str, Post]:

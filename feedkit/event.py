@@ -43,6 +43,7 @@ class Engaged(Struct, frozen=True, gc=False):
     kind: Engagement
     actor: str
     subject: str
+    time: int  # microseconds since 1970, the event's own time
 
 
 class Disengaged(Struct, frozen=True, gc=False):
@@ -91,7 +92,7 @@ def moved(frame: Frame, shift: int) -> Frame:
                 sort_at=post.sort_at + later,
             )
             event = replace(event, post=post, time=event.time + shift)
-        elif isinstance(event, PostDeleted):
+        elif isinstance(event, (PostDeleted, Engaged)):
             event = replace(event, time=event.time + shift)
         events.append(event)
     return replace(frame, time=frame.time + shift, events=tuple(events))

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import re
+import threading
 import time
 from typing import Any
 
-import httpx
-
+from feedkit.appview import AppView, Away, Gone, Unresolved
 from feedkit.post import Post
 from feedkit.settings import Network, Service
 from feedkit.sources.records import BadRecord, post_from_record
 from feedkit.sources.syntax import is_did, is_post_uri, parse_time
 from feedkit.store import Store
 
-log = logging.getLogger(__name__)
+__all__ = [
+    "Unresolved", "fetch_post", "learn_publishers", "resolve", "resolve_handle", "resolve_post",
+]  # fmt: skip
 
-TIMEOUT = 10.0  # seconds
+PATIENCE = 2.0  # seconds after which nothing is asked again: somebody waits at a terminal
 FRESH = 86_400 * 1_000_000  # microseconds for which a handle's DID is believed
 _COLLECTIONS = {
     "post": "app.bsky.feed.post",
@@ -30,20 +31,16 @@ _APP_LINK = re.compile(
 _HANDLE = re.compile(r"([a-z0-9-]+\.)+[a-z0-9-]+")
 
 
-class Unresolved(Exception):
-    """The network does not know a name or a post, or could not be asked. The message says which."""
-
-
-def resolve_handle(handle: str, network: Network) -> str:
+def resolve_handle(handle: str, network: Network, stop: threading.Event | None = None) -> str:
     """The DID of `handle`. Raises `Unresolved`."""
-    status, body = _ask(
-        network, "com.atproto.identity.resolveHandle", {"handle": handle}, f"who {handle} is"
-    )
-    did = body.get("did")
-    if status == 400:
-        raise Unresolved(f"{network.appview} does not know the handle {handle}{_told(body)}")
-    if status != 200 or not isinstance(did, str) or not is_did(did):
-        raise Unresolved(_failed(network, f"who {handle} is", status, body))
+    what = f"who {handle} is"
+    try:
+        answer = _ask(network, "com.atproto.identity.resolveHandle", {"handle": handle}, what, stop)
+    except Gone as error:
+        raise Unresolved(f"{error}; is the handle {handle} written right?") from error
+    did = answer.get("did")
+    if not isinstance(did, str) or not is_did(did):
+        raise _failed(f"{network.appview} answered without a DID", what)
     return did
 
 
@@ -88,11 +85,10 @@ def resolve_post(text: str, network: Network) -> str:
 def fetch_post(uri: str, network: Network) -> Post:
     """The post at `uri` (at:// with a DID), as the AppView has it today, read by what reads the
     stream; it has no counts. Raises `Unresolved`."""
-    what = f"for {uri}"
-    status, body = _ask(network, "app.bsky.feed.getPosts", {"uris": uri}, what)
-    posts = body.get("posts")
-    if status != 200 or not isinstance(posts, list):
-        raise Unresolved(_failed(network, what, status, body))
+    what = f"what {uri} says"
+    posts = _ask(network, "app.bsky.feed.getPosts", {"uris": uri}, what).get("posts")
+    if not isinstance(posts, list):
+        raise _failed(f"{network.appview} answered without posts", what)
     view = next((one for one in posts if isinstance(one, dict) and one.get("uri") == uri), None)
     if view is None:
         raise Unresolved(
@@ -107,7 +103,9 @@ def fetch_post(uri: str, network: Network) -> Post:
         raise Unresolved(f"{uri} is no post that feedkit reads: {error}") from error
 
 
-def learn_publishers(service: Service, store: Store) -> list[str]:
+def learn_publishers(
+    service: Service, store: Store, stop: threading.Event | None = None
+) -> list[str]:
     """Look up the DIDs of the publishers that are named by handle and keep them in the store.
     Returns a sentence for each that could not be found; these are tried again later."""
     handles = {feed.publisher or service.publisher for feed in service.feeds.values()}
@@ -118,7 +116,7 @@ def learn_publishers(service: Service, store: Store) -> list[str]:
         if known is not None and 0 <= now - known[1] < FRESH:
             continue
         try:
-            store.save_identity(handle, resolve_handle(handle, service.network), now)
+            store.save_identity(handle, resolve_handle(handle, service.network, stop), now)
         except Unresolved as error:
             problems.append(
                 f"publisher {handle}: {error}; until it is known, the app cannot find this "
@@ -128,38 +126,25 @@ def learn_publishers(service: Service, store: Store) -> list[str]:
 
 
 def _ask(
-    network: Network, method: str, params: dict[str, str], what: str
-) -> tuple[int, dict[str, Any]]:
-    """Status and body of what the AppView says; the body is {} where it is no JSON object."""
-    try:
-        answer = httpx.get(f"{network.appview}/xrpc/{method}", params=params, timeout=TIMEOUT)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise Unresolved(
-            f"{network.appview} cannot be asked {what} ({_reason(error)}); check the connection, "
-            "or name another AppView under network: appview"
-        ) from error
-    try:
-        body = answer.json()
-    except ValueError:
-        body = None
-    return answer.status_code, body if isinstance(body, dict) else {}
+    network: Network,
+    method: str,
+    params: dict[str, str],
+    what: str,
+    stop: threading.Event | None = None,
+) -> dict[str, Any]:
+    """What the AppView says. Raises `Gone`, or `Unresolved` with a remedy."""
+    with AppView(network.appview, stop or threading.Event(), longest=PATIENCE) as appview:
+        try:
+            return appview.get(method, params)
+        except Away as error:
+            raise _failed(str(error), what) from error
 
 
-def _reason(error: Exception) -> str:
-    """`[Errno -2] Name or service not known` without its number; timeouts often say nothing."""
-    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
-
-
-def _failed(network: Network, what: str, status: int, body: dict[str, Any]) -> str:
-    return (
-        f"{network.appview} was asked {what}, and answered with status {status}{_told(body)}; "
-        "try again later, or check network: appview"
+def _failed(problem: str, what: str) -> Unresolved:
+    return Unresolved(
+        f"it could not be found out {what}: {problem}; check the connection and try again, or "
+        "name another AppView under network: appview"
     )
-
-
-def _told(body: dict[str, Any]) -> str:
-    message = body.get("message")
-    return f" ({' '.join(message.split())[:200]})" if isinstance(message, str) else ""
 
 
 def _quoted(text: str) -> str:

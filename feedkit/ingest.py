@@ -9,6 +9,7 @@ from collections import Counter
 from time import monotonic
 
 from feedkit.awaiting import decided
+from feedkit.backfill.notice import tell_of_new_feeds
 from feedkit.event import Event, Frame, PostWritten
 from feedkit.logs import worth_saying
 from feedkit.matcher import Matcher
@@ -43,13 +44,13 @@ class Ingest:
         self.counts: Counter[str] = Counter()
         self._store = store
         self._engagement = service.engagement
-        self._service = service
         self._people = Membership(service, store)
-        self._matcher = self._compile()
+        self._matcher = Matcher(service.feed_filters, service.keeps_missing)
         self.batch_events = batch_events
         self._batch: list[tuple[Event, frozenset[str]]] = []
         self._last: Frame | None = None
         self._began = 0.0
+        tell_of_new_feeds(store, service.feeds)
         store.sync_feeds({name: feed.filter.fingerprint() for name, feed in service.feeds.items()})
 
     def run(self, source: Source, stop: threading.Event) -> None:
@@ -79,16 +80,13 @@ class Ingest:
                 "then; does `feedkit jobs` run?",
                 min(map(str, left)), f" (and {len(left) - 1} more)" if len(left) > 1 else "",
             )  # fmt: skip
-        self._matcher = self._compile()
-
-    def _compile(self) -> Matcher:
-        return Matcher(self._service.feed_filters, self._service.keeps_missing)
+        self._matcher.people_changed()
 
     def _look_at_people(self) -> None:
         """Take up what the jobs have found out since."""
+        began = monotonic()
         if self._people.look_sometimes():
-            began = monotonic()
-            self._matcher = self._compile()
+            self._matcher.people_changed()
             self._people.changed_for(monotonic() - began)
 
     def _take(self, frame: Frame) -> None:

@@ -10,11 +10,13 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from feedkit.backfill.notice import tell_of_new_feeds, tell_of_wider_feeds
 from feedkit.hydrate import Hydration
 from feedkit.identity import learn_publishers
 from feedkit.logs import worth_saying
 from feedkit.matcher import Matcher
 from feedkit.people import Membership, Refreshing
+from feedkit.people.viewers import ViewerSets
 from feedkit.ranking import by_keyset, recipe, take_snapshot
 from feedkit.settings import Service
 from feedkit.store import Pruned, Recipe, Store, StoreError
@@ -32,6 +34,7 @@ class Jobs:
         self._stop = threading.Event()
         self._people = Membership(service, store)
         self._refreshing = Refreshing(service, store, self._people, self._stop)
+        self._viewer_sets = ViewerSets(service, store, self._stop)
         self._hydration = Hydration(service, store)
         self._fingerprints = {n: feed.filter.fingerprint() for n, feed in service.feeds.items()}
 
@@ -42,19 +45,28 @@ class Jobs:
             for name, feed in self._service.feeds.items()
             if not by_keyset(feed)
         }
+        now = micros(datetime.now(UTC))
+        due = self._store.feeds_due(ranked, now)
+        if others := {other for name in due for other in self._service.feeds[name].mixes}:
+            # Who asks for a feed asks for what it mixes in, which is ranked first.
+            for other in others:
+                self._store.mark_asked(other, now)
+            due = self._store.feeds_due(ranked, now)
+            due.sort(key=lambda name: bool(self._service.feeds[name].mixes))
         taken = 0
-        for name in self._store.feeds_due(ranked, micros(datetime.now(UTC))):
+        for name in due:
             if self._stop.is_set():
                 break
-            take_snapshot(self._store, self._service.feeds[name])
+            take_snapshot(self._store, self._service.feeds[name], feeds=self._service.feeds)
             taken += 1
         return taken
 
     def rank_all(self) -> int:
         """Take a snapshot of every feed that has them, due or not. Returns how many were taken."""
         ranked = [feed for feed in self._service.feeds.values() if not by_keyset(feed)]
+        ranked.sort(key=lambda feed: bool(feed.mixes))  # after those that they mix in
         for feed in ranked:
-            take_snapshot(self._store, feed)
+            take_snapshot(self._store, feed, feeds=self._service.feeds)
         log.info("ranked %d of %d feeds; newest needs none", len(ranked), len(self._service.feeds))
         return len(ranked)
 
@@ -73,6 +85,7 @@ class Jobs:
         """Decide stored posts again for the feeds whose filter has changed since it last decided
         them all. Returns the number of feeds."""
         self._people.look()
+        tell_of_new_feeds(self._store, self._fingerprints)
         changed = self._store.sync_feeds(self._fingerprints)
         # Who is not known yet is in no feed: it must not lose its posts for that.
         changed -= {name for name in changed if self._people.unknown(name)}
@@ -90,6 +103,7 @@ class Jobs:
                 return 0
             after = self._store.redecide(again, matcher.match, after)
         log.info("stored posts are decided again for %s", _names(changed))
+        tell_of_wider_feeds(changed)
         return len(changed)
 
     def refresh_people(self) -> int:
@@ -100,9 +114,13 @@ class Jobs:
         """Decide stored posts of those who came or went again. Returns the number of sets."""
         return self._refreshing.decide_again()
 
+    def refresh_viewers(self) -> int:
+        """Ask whom those follow who ask for personal feeds. Returns how many were asked for."""
+        return self._viewer_sets.refresh()
+
     def learn_publishers(self) -> None:
         """Find the DIDs of the publishers that the configuration names by handle."""
-        for problem in learn_publishers(self._service, self._store):
+        for problem in learn_publishers(self._service, self._store, self._stop):
             log.warning("%s", problem)
 
     def ask_for_rankings(self) -> int:
@@ -136,6 +154,7 @@ class Jobs:
             (self.learn_publishers, 600),
             (self.refresh_people, 10),
             (self.decide_people_again, 10),
+            *([(self.refresh_viewers, 1)] if self._viewer_sets.names else []),
             *([(self.ask_for_rankings, 10)] if self._service.hydrators else []),
         ]
         for job, seconds in jobs:

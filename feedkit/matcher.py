@@ -8,27 +8,23 @@ then asked exactly. The index is one-sided: it may ask too many filters, never t
 from __future__ import annotations
 
 import logging
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from time import perf_counter
 from types import TracebackType
 
-from ahocorasick_rs import AhoCorasick
-
-from feedkit.accounts import NotKnownYet
+from feedkit.accounts import NotKnownYet, accounts_in
 from feedkit.awaiting import Wanted, awaited, given_up
+from feedkit.filters.boolean import AtLeastOf, SameAs
+from feedkit.index import Index
+from feedkit.keys import wrong_keys
 from feedkit.logs import worth_saying
-from feedkit.plugin import Filter, Key, Plugin
+from feedkit.plugin import All, Any, Filter, Key, Not, Plugin, WrongType
 from feedkit.post import Post
-from feedkit.text import Place, in_word, normalise, places, words
 
 log = logging.getLogger(__name__)
 
-EVERYWHERE: frozenset[Place] = frozenset({"text", "alt", "link"})
-BESIDE: frozenset[Place] = frozenset({"alt", "link"})
-# Cutting a post into words costs 8 µs however few are sought; finding them as parts of words too
-# costs 1 µs as long as they are few, and then asks a filter in vain at times.
-FEW_WORDS = 1_000
 SLOW = 0.05  # seconds for one post, after which a filter is named as slow
 
 
@@ -38,6 +34,7 @@ class Matcher:
     `filters`: the exact filter of each feed, by feed name. `missing`: the feeds that keep a post
     of which a hydrator found nothing. `indexed`: False asks all filters of every post. `errors`
     and `slow` count, by (feed, plugin), how often a filter raised or took longer than `SLOW`.
+    None of that ends anything, not even `sys.exit()`.
     """
 
     def __init__(
@@ -47,34 +44,16 @@ class Matcher:
         self.slow: Counter[tuple[str, str]] = Counter()
         self._feeds = tuple(filters.items())
         self._missing = frozenset(missing)
-        self._always: list[int] = []
-        values: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-        for number, (_, filter) in enumerate(self._feeds):
-            try:
-                keys = filter.keys() if indexed else None
-            except NotKnownYet:  # a plugin goes through accounts that are not known
-                keys = None
-            if keys is None or any(
-                kind in ("text", "word") and not normalise(v) for kind, v in keys
-            ):
-                self._always.append(number)
-                continue
-            for key in keys:
-                kind, value = _folded(*key)
-                values[kind][value].append(number)
-        texts = values.pop("text", {})
-        if len(values["word"]) < FEW_WORDS:
-            for word, numbers in values.pop("word").items():
-                texts.setdefault(word, []).extend(numbers)
-        self._texts = tuple(tuple(numbers) for numbers in texts.values())
-        self._automaton = AhoCorasick(list(texts)) if texts else None
-        self._values = {
-            kind: {value: tuple(numbers) for value, numbers in entries.items()}
-            for kind, entries in values.items()
-        }
-        unknown = self._values.keys() - _VALUES_OF.keys()
-        if unknown:
-            raise ValueError(f"keys() may not return keys of the kind {sorted(unknown)[0]!r}")
+        self._indexed = indexed
+        changing = {number for number, (_, filter) in enumerate(self._feeds) if _changes(filter)}
+        self._changing = sorted(changing)
+        self._steady = self._index(n for n in range(len(self._feeds)) if n not in changing)
+        self.people_changed()
+
+    def people_changed(self) -> None:
+        """Take up whom the filters' `Accounts` mean now. Only the feeds that name others than
+        single DIDs are looked at again."""
+        self._people = self._index(self._changing) if self._changing else None
 
     def match(self, post: Post) -> frozenset[str]:
         """The names of the feeds whose filter keeps `post`; a `Wanted` where some cannot say yet.
@@ -94,7 +73,7 @@ class Matcher:
                         waiting[name] = words
                     elif name in self._missing and given_up(filter, post):
                         kept.append(name)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._failed(name, filter, post, error)
             ended = perf_counter()
             if ended - began > SLOW:
@@ -103,19 +82,35 @@ class Matcher:
         return Wanted(kept, waiting) if waiting else frozenset(kept)
 
     def _asked(self, post: Post) -> set[int]:
-        asked = set(self._always)
-        if self._automaton is not None:
-            for pattern, _, _ in self._automaton.find_matches_as_indexes(
-                haystack(post), overlapping=True
-            ):
-                asked.update(self._texts[pattern])
-        for kind, entries in self._values.items():
-            for value in _VALUES_OF[kind](post):
-                if value in entries:
-                    asked.update(entries[value])
+        asked = self._steady.asked(post)
+        if self._people is not None:
+            asked |= self._people.asked(post)
         return asked
 
-    def _failed(self, feed: str, filter: Filter, post: Post, error: Exception) -> None:
+    def _index(self, numbers: Iterable[int]) -> Index:
+        return Index((number, self._keys(*self._feeds[number])) for number in numbers)
+
+    def _keys(self, feed: str, filter: Filter) -> AbstractSet[Key] | None:
+        if not self._indexed:
+            return None
+        try:
+            keys = filter.keys()
+            if problem := wrong_keys(keys):
+                raise WrongType(problem)
+            return keys
+        except NotKnownYet:  # a plugin goes through accounts that are not known
+            return None
+        except (Exception, SystemExit) as error:
+            plugin = _raiser(error.__traceback__) or filter.yaml_name()
+            self.errors[feed, plugin] += 1
+            log.error(
+                "feeds.%s: the filter %s cannot be looked up (%s: %s); it is asked about every "
+                "post, which takes time: mend its keys()",
+                feed, plugin, type(error).__name__, error,
+            )  # fmt: skip
+            return None
+
+    def _failed(self, feed: str, filter: Filter, post: Post, error: BaseException) -> None:
         plugin = _raiser(error.__traceback__) or filter.yaml_name()
         self.errors[feed, plugin] += 1
         if worth_saying(self.errors[feed, plugin]):
@@ -136,44 +131,13 @@ class Matcher:
             )  # fmt: skip
 
 
-def haystack(post: Post) -> str:
-    """All that a key of the kind "text" may stand in, normalised part by part."""
-    return "\n".join(normalise(text) for _, text in places(post, EVERYWHERE))
-
-
-def _folded(kind: str, value: str) -> Key:
-    """A key in the form in which it is looked up."""
-    if kind == "lang":
-        return kind, value.lower()
-    if kind in ("author", "mention"):
-        return kind, value
-    value = normalise(value)
-    if kind == "word" and not all(map(in_word, value)):
-        kind = "text"  # it has no borders that could be seen
-    return kind, value
-
-
-def _words(post: Post) -> Iterable[str]:
-    found = words(normalise(post.text))
-    for _, text in places(post, BESIDE):
-        found = found | words(normalise(text))
-    return found
-
-
-def _langs(post: Post) -> Iterable[str]:
-    for lang in post.langs:
-        yield lang.lower()
-        yield lang.lower().partition("-")[0]
-
-
-_VALUES_OF: dict[str, Callable[[Post], Iterable[str]]] = {
-    "author": lambda post: (post.author,),
-    "domain": lambda post: post.domains,
-    "lang": _langs,
-    "mention": lambda post: post.mentions,
-    "tag": lambda post: post.tags,
-    "word": _words,
-}
+def _changes(filter: Filter) -> bool:
+    """Whether the keys of `filter` may be others tomorrow: they go by whom `Accounts` mean."""
+    if type(filter) is Not:  # it has no keys, whoever is in it
+        return False
+    if type(filter) in (All, Any, AtLeastOf, SameAs):  # they have those of their parts
+        return any(isinstance(part, Filter) and _changes(part) for part in filter.children())
+    return any(accounts.sources for plugin in filter.walk() for accounts in accounts_in(plugin))
 
 
 def _raiser(traceback: TracebackType | None) -> str | None:

@@ -236,7 +236,8 @@ def _plugins_in(value: Any) -> Iterator[Parameters]:
             yield from _plugins_in(item)
     elif isinstance(value, _COLLECTIONS):
         for item in value:
-            yield from _plugins_in(item)
+            if type(item) is not str:  # as most are, and there may be thousands
+                yield from _plugins_in(item)
 
 
 def _hashable(value: Any) -> Any:

@@ -7,34 +7,23 @@ is the class name in snake case. Parameters are annotated fields; see docs/plugi
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field as Field
 
 from feedkit.accounts import NotKnownYet
+from feedkit.base import Plugin
 from feedkit.context import Context
 from feedkit.keys import Key, commonness
 from feedkit.needs import COUNTS, needs_of
-from feedkit.parameters import Parameters
-from feedkit.post import Post, Request
+from feedkit.ordering import Pinned, Ranker, Selector, Term
+from feedkit.post import Post
 
 
 class WrongType(TypeError):
     """A plugin returned something that its contract does not allow."""
-
-
-class Plugin(Parameters):
-    """What all kinds share. `needs` names what must be loaded for this plugin: «likes»,
-    «reposts», «replies», «quotes», or a word that a hydrator provides. What nobody needs is
-    neither subscribed to nor counted."""
-
-    kind: ClassVar[str] = "plugin"
-
-    @property
-    def needs(self) -> AbstractSet[str]:
-        return frozenset()
 
 
 class Filter(Plugin):
@@ -165,7 +154,7 @@ class Any(Filter):
         return verdict
 
     def keys(self) -> AbstractSet[Key] | None:
-        keys: set[Key] = set()
+        keys: AbstractSet[Key] = frozenset()
         for part in self.filters:
             some = part.keys()
             if some is None:
@@ -197,45 +186,6 @@ class Not(Filter):
 
 def _parts(kind: type[All] | type[Any], part: Filter) -> tuple[Filter, ...]:
     return part.filters if isinstance(part, kind) else (part,)
-
-
-class Ranker(Plugin):
-    """Gives every candidate a number; the highest comes first, equal ones newest first.
-
-    `score` runs when the feed is ranked; the clock is `request.now`. Needs are what it reads:
-    `needs = {"likes"}`.
-    """
-
-    kind = "ranker"
-
-    def score(self, post: Post, request: Request) -> float:
-        """The post's number. Must be finite."""
-        raise NotImplementedError(f"{type(self).__name__} has no score(self, post, request)")
-
-    def score_many(self, posts: Sequence[Post], request: Request) -> list[float]:
-        """`score` for the whole list at once, for rankers that compare posts."""
-        return [self.score(post, request) for post in posts]
-
-
-class Pinned(Parameters):
-    """A post put at a fixed place of the first page."""
-
-    uri: str
-    at: int  # 1 is the top
-
-
-class Selector(Plugin):
-    """Reorders or drops posts of the ranked list. Never invents one, a pin excepted."""
-
-    kind = "selector"
-
-    def select(self, posts: list[Post], request: Request) -> list[Post]:
-        """The posts to show, best first, from `posts`, best first."""
-        return posts
-
-    def pins(self, request: Request) -> Iterable[Pinned]:
-        """Posts to put at fixed places of the first page, whatever was ranked."""
-        return ()
 
 
 class Hydrator(Plugin):
@@ -279,13 +229,7 @@ class Feed:
     name: str = ""
 
 
-Kind = Literal["filter", "ranker", "selector", "hydrator"]
-KINDS: dict[str, type[Plugin]] = {
-    "filter": Filter, "ranker": Ranker, "selector": Selector, "hydrator": Hydrator,
-}  # fmt: skip
-
-
 __all__ = [
-    "COUNTS", "KINDS", "All", "Any", "Context", "Feed", "Field", "Filter", "Hydrator", "Key",
-    "Kind", "Not", "Pinned", "Plugin", "Ranker", "Selector", "WrongType", "commonness", "needs_of",
+    "COUNTS", "All", "Any", "Context", "Feed", "Field", "Filter", "Hydrator", "Key",
+    "Not", "Pinned", "Plugin", "Ranker", "Selector", "Term", "WrongType", "commonness", "needs_of",
 ]  # fmt: skip

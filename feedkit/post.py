@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
@@ -56,6 +56,15 @@ class Counts(Struct, frozen=True, gc=False):
     quotes: int = 0
 
 
+class Vote(Struct, frozen=True, gc=False):
+    """A like, repost, reply or quote of a post, `kind` says which, by `actor` (DID), at the time
+    `at` that the network saw it; 1970 where feedkit did not note the time yet."""
+
+    actor: str
+    kind: str
+    at: datetime
+
+
 class Post(Struct, frozen=True, kw_only=True, gc=False):
     """A post, in the words of the app.bsky.feed.post lexicon. Nothing in it is ever missing:
     what a post does not have is an empty text, tuple or set; only `video` and `external` are
@@ -67,7 +76,10 @@ class Post(Struct, frozen=True, kw_only=True, gc=False):
     without `www.`, and every domain above (`docs.python.org` gives `python.org` too).
     `created_at`: what the author's app claims (`seen_at` where it claims nonsense); `seen_at`:
     when the network saw it; `sort_at`: the earlier of both, what everything is ordered by.
-    `features`: what hydrators found out.
+    `original_url`: where the post was written, of one that a bridge brought.
+    `features`: what hydrators found out. `votes`: the newest first, only when a feed is ranked by
+    a plugin with `needs = {"likes", "voters"}`, and of the kinds only that it needs; not all of
+    them where there are very many.
     """
 
     uri: str
@@ -87,11 +99,13 @@ class Post(Struct, frozen=True, kw_only=True, gc=False):
     quote: str = ""
     reply_parent: str = ""
     reply_root: str = ""
+    original_url: str = ""
     created_at: datetime = EPOCH
     seen_at: datetime = EPOCH
     sort_at: datetime = EPOCH
     counts: Counts | None = None
     features: Mapping[str, Any] = NOTHING
+    votes: tuple[Vote, ...] = ()
 
     def __hash__(self) -> int:
         return hash(self.uri)
@@ -123,7 +137,7 @@ class Post(Struct, frozen=True, kw_only=True, gc=False):
 
 def as_mapping(post: Post) -> dict[str, Any]:
     """What `post` says of itself, in values that JSON knows; without counts and features."""
-    left_out = ("counts", "features")
+    left_out = ("counts", "features", "votes")
     return {
         field.name: to_builtins(value)
         for field in fields(Post)
@@ -136,14 +150,54 @@ def from_mapping(mapping: Mapping[str, Any]) -> Post:
     return convert(mapping, Post)
 
 
+class Liked(Struct, frozen=True, gc=False):
+    """A post that the viewer liked, or asked for more or less of. `author`: a DID."""
+
+    uri: str
+    author: str
+    at: datetime
+
+
+class CoLike(Struct, frozen=True, gc=False):
+    """A like, at the time `at`, by somebody who liked `shared` of the posts that the viewer
+    liked, and `likes` posts that are stored in all."""
+
+    actor: str
+    at: datetime
+    shared: int
+    likes: int
+
+
 class Viewer(Struct, frozen=True, kw_only=True, gc=False):
-    """Who is asking for a feed."""
+    """Who is asking for a feed. Of all but `did` only that is there which the feed's plugins
+    need: `needs = {"viewer.follows"}`, and so on.
+
+    `follows`, `followers`: DIDs. `likes`: of stored posts, newest first. `seen`: the URIs of posts
+    that the app says were shown. `more`, `less`: what the viewer asked for more or less of, newest
+    first. `co_likes`: by URI, likes of those who like what the viewer likes.
+    """
 
     did: str
+    follows: frozenset[str] = frozenset()
+    followers: frozenset[str] = frozenset()
+    likes: tuple[Liked, ...] = ()
+    seen: frozenset[str] = frozenset()
+    more: tuple[Liked, ...] = ()
+    less: tuple[Liked, ...] = ()
+    co_likes: Mapping[str, tuple[CoLike, ...]] = MappingProxyType({})
+
+    @property
+    def mutuals(self) -> frozenset[str]:
+        """Those who follow the viewer and are followed back (DIDs). Needs both."""
+        return self.follows & self.followers
 
 
 class Request(Struct, frozen=True, kw_only=True, gc=False):
-    """What a ranker or selector may know of the moment: the clock, and who asks (None: anyone)."""
+    """What a ranker or selector may know of the moment: the clock, who asks (None: anyone), and
+    which languages the app asks for (BCP 47, lower case, the preferred first). `feeds`: the posts
+    of the feeds that selectors mix in, best first, by the feed's name."""
 
     now: datetime
     viewer: Viewer | None = None
+    languages: tuple[str, ...] = ()
+    feeds: Mapping[str, Sequence[Post]] = NOTHING

@@ -4,19 +4,43 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from time import perf_counter
+from types import MappingProxyType
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from feedkit.awaiting import knows
 from feedkit.needs import hydrated
-from feedkit.plugin import Selector
+from feedkit.plugin import Ranker, Selector
 from feedkit.post import Post, Request
 from feedkit.rankers.time import Newest
 from feedkit.settings import FeedConfig
 from feedkit.store import Store
+from feedkit.store.reading import Narrowing
 from feedkit.times import micros
 
 log = logging.getLogger(__name__)
+
+SLOW = 2.0  # seconds for one feed, after which a ranker or selector is named as slow
+
+Candidates = Sequence[tuple[int, Post]]
+NO_OTHERS: Mapping[str, Candidates] = MappingProxyType({})
+NO_FEEDS: Mapping[str, FeedConfig] = MappingProxyType({})
+
+
+class Stage(Struct, frozen=True):
+    """The posts, best first, after a ranker or selector was at work. `scores`: what a ranker gave,
+    by URI; without those that it cannot tell yet. `failure`: why it was passed over, if it was.
+    `request`: what it was given."""
+
+    plugin: Ranker | Selector
+    posts: list[Post]
+    request: Request
+    scores: Mapping[str, float] = MappingProxyType({})
+    failure: str = ""
 
 
 def by_keyset(feed: FeedConfig) -> bool:
@@ -26,45 +50,118 @@ def by_keyset(feed: FeedConfig) -> bool:
     )
 
 
-def rank(feed: FeedConfig, candidates: Sequence[tuple[int, Post]], now: datetime) -> list[int]:
-    """The ids of `candidates` (newest first) as `feed` ranks and selects them, best first.
+def stages(
+    feed: FeedConfig,
+    candidates: Candidates,
+    request: Request,
+    others: Mapping[str, Candidates] = NO_OTHERS,
+) -> Iterator[Stage]:
+    """How `feed` comes to its order: `candidates` (newest first) after its ranker, and after each
+    of its selectors. `others`: the posts of the feeds that it mixes in, best first.
 
-    A ranker that raises or gives no finite numbers is logged, and the feed is newest first; a
-    selector that raises or invents posts is logged and passed over. Posts of which a hydrator has
-    not told what the ranker needs come last, newest first.
+    After a ranker that raises or gives no finite numbers the feed is newest first; a selector that
+    raises or invents posts changes nothing. Posts of which a hydrator has not told what the ranker
+    needs come last, newest first.
     """
-    request = Request(now=now)
-    ids = {post.uri: id for id, post in candidates}
-    words = hydrated([feed.rank])
-    posts = [post for _, post in candidates if knows(post, words)]
-    rest = [post for _, post in candidates if not knows(post, words)]
-    try:
-        scores = [float(score) for score in feed.rank.score_many(posts, request)]
-        if len(scores) != len(posts) or not all(map(math.isfinite, scores)):
-            raise ValueError("it must give one finite number for each post")
-    except Exception as error:
-        log.error(
-            "feeds.%s: the ranker %s failed (%s: %s); the feed is newest first until it works",
-            feed.name, feed.rank.yaml_name(), type(error).__name__, error,
-        )  # fmt: skip
-    else:
-        order = sorted(range(len(posts)), key=scores.__getitem__, reverse=True)
-        posts = [posts[i] for i in order]
-    posts += rest
+    feeds = {name: tuple(post for _, post in some) for name, some in others.items()}
+    request = replace(request, feeds=feeds)
+    ranked = _ranked(feed.rank, [post for _, post in candidates], request)
+    yield ranked
+    posts = ranked.posts
+    own = {post.uri for _, post in candidates}
     for selector in feed.select:
+        mixed = {post.uri for name in selector.mixes for post in feeds.get(name, ())}
         try:
-            chosen = selector.select(list(posts), request)
+            chosen = list(selector.select(list(posts), request))
             uris = [post.uri for post in chosen]
-            if len(set(uris)) != len(uris) or not ids.keys() >= set(uris):
+            if len(set(uris)) != len(uris) or not own | mixed >= set(uris):
                 raise ValueError("it must not repeat or invent posts")
-        except Exception as error:
-            log.error(
-                "feeds.%s: the selector %s failed (%s: %s); it is passed over until it works",
-                feed.name, selector.yaml_name(), type(error).__name__, error,
-            )  # fmt: skip
+        except (Exception, SystemExit) as error:
+            yield Stage(selector, posts, request, failure=f"{type(error).__name__}: {error}")
         else:
             posts = chosen
+            own |= mixed
+            yield Stage(selector, posts, request)
+
+
+def _ranked(ranker: Ranker, candidates: list[Post], request: Request) -> Stage:
+    words = hydrated([ranker])
+    posts = [post for post in candidates if knows(post, words)]
+    rest = [post for post in candidates if not knows(post, words)]
+    try:
+        scores = [float(score) for score in ranker.score_many(posts, request)]
+        if len(scores) != len(posts) or not all(map(math.isfinite, scores)):
+            raise ValueError("it must give one finite number for each post")
+    except (Exception, SystemExit) as error:
+        said = f"{type(error).__name__}: {error}"
+        return Stage(ranker, posts + rest, request, failure=said)
+    order = sorted(range(len(posts)), key=scores.__getitem__, reverse=True)
+    given = {post.uri: score for post, score in zip(posts, scores, strict=True)}
+    return Stage(ranker, [posts[number] for number in order] + rest, request, given)
+
+
+def rank(
+    feed: FeedConfig,
+    candidates: Candidates,
+    asked: datetime | Request,
+    others: Mapping[str, Candidates] = NO_OTHERS,
+) -> list[int]:
+    """The ids of `candidates` as `feed` ranks and selects them, best first; see `stages`. `asked`:
+    the clock, or the whole request. What fails is logged."""
+    request = asked if isinstance(asked, Request) else Request(now=asked)
+    posts: list[Post] = []
+    began = perf_counter()
+    for stage in stages(feed, candidates, request, others):
+        took = perf_counter() - began
+        if took > SLOW:
+            log.warning(
+                "feeds.%s: the %s %s took %.1f s for %d posts; all other feeds wait for it",
+                feed.name, stage.plugin.kind, stage.plugin.yaml_name(), took, len(candidates),
+            )  # fmt: skip
+        posts = stage.posts
+        if stage.failure:
+            then = (
+                "it is passed over until it works"
+                if isinstance(stage.plugin, Selector)
+                else "the feed is newest first until it works"
+            )
+            log.error(
+                "feeds.%s: the %s %s failed (%s); %s",
+                feed.name, stage.plugin.kind, stage.plugin.yaml_name(), stage.failure, then,
+            )  # fmt: skip
+        began = perf_counter()
+    ids = {post.uri: id for some in (*others.values(), candidates) for id, post in some}
     return [ids[post.uri] for post in posts]
+
+
+def candidates_of(
+    store: Store, feed: FeedConfig, most: int | None = None, narrowing: Narrowing | None = None
+) -> Candidates:
+    """The posts that `feed` is ranked from, newest first, with all that its ranking needs: `most`
+    of them, else as many as it says; only those of `narrowing`."""
+    depth = feed.depth if most is None else most
+    return store.candidates(feed.name, depth, bool(feed.ranks_by), feed.voters, narrowing)
+
+
+def mixed(store: Store, feed: FeedConfig, feeds: Mapping[str, FeedConfig]) -> dict[str, Candidates]:
+    """The posts of those of `feeds` that `feed` mixes in, best first: as in their newest snapshot,
+    else newest first; at most as many as each of them ranks. What those mix in themselves is left
+    out, so that two feeds may mix in each other."""
+    return {
+        name: _in_order(store, feeds[name], feed)
+        for name in sorted(feed.mixes)
+        if name in feeds and name != feed.name
+    }
+
+
+def _in_order(store: Store, feed: FeedConfig, into: FeedConfig) -> Candidates:
+    newest = store.candidates(feed.name, feed.depth, bool(into.ranks_by), into.voters)
+    version = None if by_keyset(feed) else store.latest_version(feed.name)
+    if version is None:
+        return newest
+    own = dict(newest)
+    ids = store.version_slice(version.id, 0, version.size) if version.size else []
+    return [(id, own[id]) for id in ids if id in own]
 
 
 def recipe(feed: FeedConfig) -> str:
@@ -72,9 +169,15 @@ def recipe(feed: FeedConfig) -> str:
     return ";".join(part.fingerprint() for part in (feed.rank, *feed.select)) + f";{feed.depth}"
 
 
-def take_snapshot(store: Store, feed: FeedConfig, now: datetime | None = None) -> int:
-    """Rank `feed` and store the result as its new version. Returns the number of posts."""
+def take_snapshot(
+    store: Store,
+    feed: FeedConfig,
+    now: datetime | None = None,
+    feeds: Mapping[str, FeedConfig] = NO_FEEDS,
+) -> int:
+    """Rank `feed` and store the result as its new version. Returns the number of posts. `feeds`:
+    all of the service, which it may mix in."""
     now = now or datetime.now(UTC)
-    ids = rank(feed, store.candidates(feed.name, feed.depth, bool(feed.ranks_by)), now)
+    ids = rank(feed, candidates_of(store, feed), now, mixed(store, feed, feeds))
     store.save_version(feed.name, "", ids, micros(now), recipe(feed))
     return len(ids)

@@ -26,9 +26,8 @@ from msgspec import Struct
 from feedkit.event import Frame
 from feedkit.settings import Stream
 from feedkit.sources.decode import BadFrame, StreamNotice, wanted_collections
-from feedkit.sources.jetstream import _ZSTD_FRAME, Jetstream
+from feedkit.sources.jetstream import Jetstream
 from feedkit.sources.jetstream_wire import jetstream_frame
-from feedkit.sources.position import Position
 
 Progress = Callable[[int, timedelta], None]
 
@@ -77,12 +76,17 @@ def record(
     if stream.kind != "jetstream":
         raise CannotRecord(
             "a recording holds Jetstream's messages, and the stream is the firehose, whose are "
-            "binary and signed; name a Jetstream, such as --url " + Stream.url
+            "binary and signed; name a Jetstream, such as --url " + Stream().url
         )
     part = file.with_name(file.name + ".part")
     header = {"recording": stream.url, "collections": sorted(wanted_collections(engagement))}
     done = _begun(part, header) if part.exists() else Recorded()
-    source = _Tapped(stream, engagement, done)
+    tap = _Tap()
+
+    def missed(from_us: int, to_us: int, reason: str) -> None:
+        done.gaps += 1
+
+    source = Jetstream(stream, engagement, missed, tap)
     until = monotonic() + length.total_seconds()
     with (
         part.open("ab") as out,
@@ -92,10 +96,10 @@ def record(
             out.write(json.dumps(header).encode() + b"\n")
         shown = 0.0
         for frame in frames if done.span < length else ():
-            if frame is not None and (frame.events or frame.skipped) and source.line:
-                out.write(source.line + b"\n")
+            if frame is not None and (frame.events or frame.skipped) and tap.line:
+                out.write(tap.line + b"\n")
                 done.add(frame)
-            source.line = b""
+            tap.line = b""
             now = monotonic()
             if done.span >= length or now >= until:
                 break
@@ -114,23 +118,14 @@ def record(
     return done
 
 
-class _Tapped(Jetstream):
-    """A Jetstream that keeps each message as it came, decompressed: `line`."""
+class _Tap:
+    """The message that was read last, in one line."""
 
-    def __init__(self, stream: Stream, engagement: frozenset[str], done: Recorded) -> None:
-        super().__init__(stream, engagement, self._missed)
+    def __init__(self) -> None:
         self.line = b""
-        self._done = done
 
-    def _missed(self, from_us: int, to_us: int, reason: str) -> None:
-        self._done.gaps += 1
-
-    def _decode(self, message: bytes, position: Position) -> Frame:
-        if self._zstd and message[:4] == _ZSTD_FRAME:
-            message = self._decompressed(message)
-        frame = super()._decode(message, position)
+    def __call__(self, message: bytes) -> None:
         self.line = b" ".join(message.splitlines())
-        return frame
 
 
 def _frames(

@@ -7,23 +7,38 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from feedkit.needs import COUNTS, hydrated, needs_of
+from feedkit.filters.text import Language
+from feedkit.needs import Voters, counted, hydrated, needs_of, voters
 from feedkit.parameters import Parameters
-from feedkit.plugin import Field, Filter, Hydrator, Ranker, Selector
+from feedkit.plugin import All, Field, Filter, Hydrator, Ranker, Selector
+from feedkit.viewing import ViewerFilter
+
+EVERYONE, REFUSE = "everyone", "refuse"  # what the signed-out get
+
+
+STREAMS = {  # where each kind of stream is, unless the configuration says otherwise
+    "jetstream": "wss://jetstream.us-east.bsky.network/xrpc/network.bsky.jetstream.subscribeEvents",
+    "firehose": "wss://bsky.network/xrpc/com.atproto.sync.subscribeRepos",
+}
 
 
 @dataclass(frozen=True)
 class Stream:
-    """Where events come from. `kind`: jetstream or firehose; `url`: ws:// or wss://."""
+    """Where events come from. `kind`: jetstream or firehose; `url`: ws:// or wss://, without one
+    that of the kind in `STREAMS`."""
 
     kind: str = "jetstream"
-    url: str = "wss://jetstream.us-east.bsky.network/xrpc/network.bsky.jetstream.subscribeEvents"
+    url: str = ""
     compress: bool = True
     backoff: float = 1.0  # seconds before the first new try; doubles …
     backoff_cap: float = 60.0  # … up to this many seconds
     idle: float = 60.0  # seconds without a message after which the connection counts as dead
+
+    def __post_init__(self) -> None:
+        if not self.url:
+            object.__setattr__(self, "url", STREAMS[self.kind])
 
 
 @dataclass(frozen=True)
@@ -32,6 +47,14 @@ class Network:
 
     plc: str = "https://plc.directory"
     appview: str = "https://public.api.bsky.app"
+
+
+class ExampleVote(Parameters):
+    """Somebody who voted for a made-up post."""
+
+    by: str = Field(description="the account: a DID where `votes_from` asks for one, else any name")
+    kind: Literal["like", "repost", "reply", "quote"] = Field("like", description="what it did")
+    age: timedelta = Field(timedelta(0), ge=timedelta(0), description="how long ago")
 
 
 class Example(Parameters):
@@ -58,6 +81,9 @@ class Example(Parameters):
     link_card: str = Field("", description="the address of its link card")
     quote: str = Field("", description="the at:// address of the post that it quotes")
     reply_to: str = Field("", description="the at:// address of the post that it answers")
+    original_url: str = Field(
+        "", description="the address of the post on the other side of a bridge"
+    )
     features: dict[str, Any] = Field(
         {}, description="what hydrators know of it, by word; values as JSON"
     )
@@ -65,6 +91,11 @@ class Example(Parameters):
     reposts: int = Field(0, ge=0, description="how often it was reposted (for `order`)")
     replies: int = Field(0, ge=0, description="how often it was answered (for `order`)")
     quotes: int = Field(0, ge=0, description="how often it was quoted (for `order`)")
+    votes: tuple[str | ExampleVote, ...] = Field(
+        (),
+        description="who voted for it (for `order`): accounts that liked it, or "
+        "`{by: …, kind: repost, age: 2h}`; they count among its likes, reposts …",
+    )
 
 
 @dataclass(frozen=True)
@@ -99,12 +130,39 @@ class FeedConfig:
     keep: timedelta = timedelta(days=7)
     depth: int = 2000
     missing: bool = False
+    viewer: tuple[ViewerFilter, ...] = ()
+    signed_out: str = EVERYONE  # or REFUSE, or the name of a feed
+    when_empty: str = ""  # at://…, the name of a feed, or nothing
     examples: Examples = Examples()
+    # The keys that the configuration names for it, those under `defaults:` too.
+    named: frozenset[str] = field(default=frozenset(), compare=False)
     place: str = ""
 
     @cached_property
     def needs(self) -> frozenset[str]:
-        return needs_of((self.filter, self.rank, *self.select))
+        return needs_of((self.filter, self.rank, *self.select, *self.viewer))
+
+    @cached_property
+    def viewer_needs(self) -> frozenset[str]:
+        """What of the viewer it needs: «viewer.follows» …"""
+        return frozenset(need for need in self.needs if need.startswith("viewer."))
+
+    @cached_property
+    def languages(self) -> tuple[str, ...]:
+        """The languages that all of its posts declare, as far as its filter says so."""
+        parts = self.filter.filters if isinstance(self.filter, All) else (self.filter,)
+        found = [p.languages for p in parts if isinstance(p, Language) and not p.undeclared]
+        return tuple(sorted(frozenset.intersection(*found))) if found else ()
+
+    @property
+    def by_language(self) -> bool:
+        """Whether its pages depend on the languages that the app asks for."""
+        return "request.languages" in self.needs
+
+    @property
+    def personal(self) -> bool:
+        """Whether each viewer gets pages of their own."""
+        return bool(self.viewer or self.viewer_needs)
 
     @cached_property
     def hydrated(self) -> frozenset[str]:
@@ -115,6 +173,16 @@ class FeedConfig:
     def ranks_by(self) -> frozenset[str]:
         """The words of hydrators that its ranker and selectors need."""
         return hydrated((self.rank, *self.select))
+
+    @property
+    def mixes(self) -> frozenset[str]:
+        """The other feeds whose posts its selectors may show."""
+        return frozenset(name for selector in self.select for name in selector.mixes)
+
+    @property
+    def voters(self) -> Voters | None:
+        """Whose votes its ranker and selectors look at one by one, as far as it is known now."""
+        return voters((self.rank, *self.select))
 
 
 @dataclass(frozen=True)
@@ -135,7 +203,7 @@ class Service:
     @cached_property
     def engagement(self) -> frozenset[str]:
         """Which of likes, reposts, replies, quotes some feed needs."""
-        return frozenset(need for feed in self.feeds.values() for need in feed.needs & COUNTS)
+        return counted(need for feed in self.feeds.values() for need in feed.needs)
 
     @cached_property
     def feed_filters(self) -> Mapping[str, Filter]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from feedkit.logs import worth_saying
 from feedkit.plugin import Pinned
 from feedkit.post import Request
 from feedkit.ranking import by_keyset
 from feedkit.settings import FeedConfig
 from feedkit.store import Store
 
+log = logging.getLogger(__name__)
+
 MAX_ID = 2**63 - 1
+_failures: Counter[tuple[str, str]] = Counter()  # of pins, by feed and selector
 
 
 class BadCursor(ValueError):
@@ -19,17 +26,34 @@ class BadCursor(ValueError):
 
 
 class Item(NamedTuple):
-    """A post of a page. `pinned`: it is there whatever was ranked."""
+    """A post of a page. `pinned`: it is there whatever was ranked. `place`: how many posts of the
+    ranking stand before it; -1 where it was not ranked."""
 
     uri: str
     pinned: bool = False
+    place: int = -1
 
 
 class Page(NamedTuple):
-    """A page of a feed. `cursor` is None where nothing comes after it."""
+    """A page of a feed. `cursor` is None where nothing comes after it. `version`: the ranking that
+    it is a slice of; 0: newest first, by time."""
 
     items: list[Item]
     cursor: str | None
+    version: int = 0
+
+
+class Chain(NamedTuple):
+    """Pages that follow each other and belong to one asker. `asker`: a DID, or whatever the ranking
+    depends on; "": everybody. `rank` makes the ranking, as a version, and gives its id; None where
+    there is nothing to rank yet. `hidden`: URIs that are left out by now."""
+
+    asker: str = ""
+    rank: Callable[[], int | None] | None = None
+    hidden: Collection[str] = frozenset()
+
+
+EVERYBODY = Chain()
 
 
 class _Position(NamedTuple):
@@ -40,32 +64,45 @@ class _Position(NamedTuple):
     post: int  # the last post's id
 
 
-def page(store: Store, feed: FeedConfig, limit: int, cursor: str, now: datetime) -> Page:
+def page(
+    store: Store, feed: FeedConfig, limit: int, cursor: str, now: datetime | Request,
+    chain: Chain = EVERYBODY,
+) -> Page:  # fmt: skip
     """One page of `feed`: at most `limit` posts (at least 1) after `cursor` ("": from the top).
 
-    Raises `BadCursor` for a cursor that is none of this feed's.
+    Raises `BadCursor` for a cursor that is none of this feed's, or of somebody else's chain.
     """
+    request = now if isinstance(now, Request) else Request(now=now)
     position = _parse(cursor)
-    pins = _pins(feed, Request(now=now))
-    pinned = {pin.uri for pin in pins}
+    pins = _pins(feed, request)
+    left_out = {pin.uri for pin in pins}.union(chain.hidden)
     first = position is None
-    if position is None:
-        version = None if by_keyset(feed) else store.latest_version(feed.name)
-        position = _Position(version.id, 0, MAX_ID) if version else _Position(0, MAX_ID, MAX_ID)
-    wanted = max(limit - len(pins), 0) if first else limit
-    if position.version:
-        items, end = _from_version(store, feed, position, wanted, pinned)
-    else:
-        items, end = _by_time(store, feed, position, wanted, pinned)
+    start = _start(store, feed, chain) if position is None else position
+    items: list[Item] = []
+    end = None
+    if start.version or not chain.asker:
+        wanted = max(limit - len(pins), 0) if first else limit
+        read = _from_version if start.version else _by_time
+        items, end = read(store, feed, start, wanted, left_out, chain.asker)
+    elif not first:
+        raise BadCursor("the cursor is not one of yours; leave it out to start anew")
     if first:
         for pin in sorted(pins, key=lambda pin: pin.at):
-            if len(items) < limit and _may_be_shown(store, pin.uri):
+            if len(items) < limit and pin.uri not in chain.hidden and may_be_shown(store, pin.uri):
                 items.insert(max(pin.at - 1, 0), Item(pin.uri, pinned=True))
-    return Page(items, _format(end) if end is not None and items else None)
+    more = _format(end) if end is not None and items else None
+    return Page(items, more, start.version)
+
+
+def _start(store: Store, feed: FeedConfig, chain: Chain) -> _Position:
+    if chain.rank is not None:
+        return _Position(chain.rank() or 0, 0, MAX_ID)
+    version = None if by_keyset(feed) else store.latest_version(feed.name, chain.asker)
+    return _Position(version.id, 0, MAX_ID) if version else _Position(0, MAX_ID, MAX_ID)
 
 
 def _by_time(
-    store: Store, feed: FeedConfig, start: _Position, wanted: int, left_out: set[str]
+    store: Store, feed: FeedConfig, start: _Position, wanted: int, left_out: set[str], asker: str
 ) -> tuple[list[Item], _Position | None]:
     items: list[Item] = []
     at = (start.place, start.post)
@@ -85,12 +122,12 @@ def _by_time(
 
 
 def _from_version(
-    store: Store, feed: FeedConfig, start: _Position, wanted: int, left_out: set[str]
+    store: Store, feed: FeedConfig, start: _Position, wanted: int, left_out: set[str], asker: str
 ) -> tuple[list[Item], _Position | None]:
     number, place, last = start
-    version = store.find_version(number, feed.name)
+    version = store.find_version(number, feed.name, asker)
     if version is None:  # it has expired: go on after the last post that it gave, in today's
-        version = store.latest_version(feed.name)
+        version = store.latest_version(feed.name, asker)
         found = store.version_position(version.id, last) if version else None
         if version is None or found is None:
             return [], None
@@ -105,16 +142,32 @@ def _from_version(
             place, last = place + 1, id
             row = visible.get(id)
             if row is not None and row.uri not in left_out:
-                items.append(Item(row.uri))
+                items.append(Item(row.uri, place=place - 1))
     return items, _Position(version.id, place, last) if place < version.size else None
 
 
-def _pins(feed: FeedConfig, request: Request) -> list[Pinned]:
-    return [pin for selector in feed.select for pin in selector.pins(request)]
+def _pins(feed: FeedConfig, request: Request) -> Sequence[Pinned]:
+    pins: list[Pinned] = []
+    for selector in feed.select:
+        try:
+            some = list(selector.pins(request))
+            if not all(isinstance(pin, Pinned) for pin in some):
+                raise TypeError("pins() must give Pinned(uri=…, at=…)")
+            pins += some
+        except (Exception, SystemExit) as error:
+            _failures[feed.name, selector.yaml_name()] += 1
+            if worth_saying(_failures[feed.name, selector.yaml_name()]):
+                log.error(
+                    "feeds.%s: the selector %s failed to pin (%s: %s), %d times so far; the feed "
+                    "goes without its pins until it works",
+                    feed.name, selector.yaml_name(), type(error).__name__, error,
+                    _failures[feed.name, selector.yaml_name()],
+                )  # fmt: skip
+    return pins
 
 
-def _may_be_shown(store: Store, uri: str) -> bool:
-    """Whether a pinned post is none that is known to be gone or hidden."""
+def may_be_shown(store: Store, uri: str) -> bool:
+    """Whether a post that was not ranked is none that is known to be gone or hidden."""
     stored = store.find_post(uri)
     return not stored.hidden if stored is not None else not store.is_deleted(uri)
 

@@ -35,6 +35,8 @@ _BORDERLESS = re.compile(
     "\u3100-\u312f\u31a0-\u31bf"  # bopomofo
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"  # Han
 )
+# ASCII alone: Japanese goes on behind a link without a space.
+_ADDRESSES = re.compile(r"https?://[!-~]+|(?<!\w)@[\w.:-]+")
 _FLAG_LETTERS = re.compile("[\U0001f1e6-\U0001f1ff]+$")
 
 
@@ -95,6 +97,11 @@ def stands_alone(text: str, start: int, end: int) -> bool:
     if in_word(before) and in_word(text[start : start + 1]):
         return False
     return not (in_word(after) and in_word(text[end - 1 : end]))
+
+
+def without_addresses(text: str) -> str:
+    """`text` in one line, without links and mentions."""
+    return " ".join(_ADDRESSES.sub(" ", plain(text)).split())
 
 
 class _OnlyWords(dict[int, int]):

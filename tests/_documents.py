@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+
+from feedkit.sentences import PACKAGE
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 _FENCE = re.compile(
@@ -43,6 +46,12 @@ def blocks(name: str) -> list[Block]:
             )
         )
     return found
+
+
+def needs_absent_model(text: str) -> bool:
+    """Whether `text` is about vectors of sentences, whose model is not installed here."""
+    wants = "similar_to" in text or "sentence_vector" in text
+    return wants and not all(map(find_spec, ("numpy", "safetensors", "tokenizers", PACKAGE)))
 
 
 def shows(output: str, expected: str) -> str:

@@ -76,8 +76,10 @@ def record(actor: str, key: str, kind: str = "like") -> str:
     return f"at://{did(actor)}/app.bsky.feed.{kind}/{key}"
 
 
-def engaged(actor: str, key: str, subject: str, kind: Any = "like") -> Step:
-    return Engaged(record(actor, key, kind), kind, did(actor), subject), NONE
+def engaged(
+    actor: str, key: str, subject: str, kind: Any = "like", seconds: float = 0
+) -> Step:
+    return Engaged(record(actor, key, kind), kind, did(actor), subject, us(seconds)), NONE
 
 
 def disengaged(actor: str, key: str, kind: Any = "like") -> Step:
@@ -125,9 +127,9 @@ def contents(store: Store) -> dict[str, Any]:
         },
         "quotes": dict(db.rows("SELECT uri, quotes FROM posts")),
         "engagements": {
-            (actor, rkey, kind): (uris[post_id], bool(counted))
-            for actor, rkey, kind, post_id, counted in db.rows(
-                "SELECT actor, rkey, kind, post_id, counted FROM engagements"
+            (actor, rkey, kind): (uris[post_id], bool(counted), at)
+            for actor, rkey, kind, post_id, counted, at in db.rows(
+                "SELECT actor, rkey, kind, post_id, counted, at FROM engagements"
             )
         },
         "accounts": dict(db.rows("SELECT did, state FROM accounts")),

@@ -148,6 +148,26 @@ def test_a_set_like_others_once_it_is_known():
     assert (bool(empty), len(empty), bool(Accounts())) == (True, 0, False)
 
 
+def test_long_lists_are_not_copied():
+    made = Accounts(LIST, PACK, "carol.test", ALICE)
+    by_kind = {source.kind: source for source in made.sources}
+    long = frozenset(f"did:plc:{number:024}" for number in range(1_000))
+    for start in (0, 500):
+        other = frozenset(f"did:plc:{number:024}" for number in range(start, start + 1_200))
+        made.bind({by_kind["list"]: long, by_kind["starter_pack"]: other,
+                   by_kind["handle"]: frozenset({BOB})})  # fmt: skip
+        assert {id(members) for members in made.sets} >= {id(long), id(other)}
+        assert len(made.sets) == 3, "and those who are few in one set together"
+        assert made.known == set(made) == {*long, *other, BOB, ALICE}
+        assert len(made) == len(made.known)
+        for did in (min(long), max(other), ALICE, BOB):
+            assert did in made
+            assert not made.isdisjoint([did, "did:plc:x"])
+        assert "did:plc:x" not in made
+        assert made.isdisjoint(["did:plc:x"])
+        assert Mentions(made).keys() == {("mention", did) for did in made.known}
+
+
 def test_what_is_not_known_yet():
     made = Accounts(ALICE, LIST)
     assert ALICE in made

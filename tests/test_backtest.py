@@ -90,6 +90,17 @@ def test_posts_that_enter_and_leave_and_places_that_move(tmp_path, files):
     assert len(compare(old, new, page=1)[0].moves) == 2
 
 
+def test_what_is_mixed_in_is_in_its_own_order(tmp_path, files):
+    text = (
+        HEAD + "  wrens: {filter: {keywords: wren}, select: [{mix: {feed: best, one_in: 2}}]}\n"
+        "  best: {filter: {keywords: heron}, rank: top}\n"
+    )
+    (tmp_path / "mixed.yaml").write_text(text)
+    side = replayed(load_config(tmp_path / "mixed.yaml", {}), [str(files)])
+    assert [post.text for post in side.feeds["wrens"].shown] == ["a wren", "heron, the first"]
+    assert side.feeds["wrens"].kept == (address(3),)
+
+
 def test_what_a_feed_no_longer_keeps_is_no_longer_there(tmp_path, files):
     text = HEAD + "  birds: {filter: {keywords: heron}, keep: 9m}\n"
     (tmp_path / "short.yaml").write_text(text)

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -483,9 +484,58 @@ birds ✓
 
 
 def test_why_of_a_stored_post(feedkit, filled):
-    assert feedkit(f"why {stored('a')}") == (0, f"{stored('a')}\nA heron\n{TREE}")
     link = f"https://bsky.app/profile/{ALICE}/post/3mptbyo00000a"
-    assert feedkit(f"why {link} birds") == (0, f"{stored('a')}\nA heron\n{TREE}")
+    for asked in (f"why {stored('a')}", f"why {link} birds"):
+        code, said = feedkit(asked)
+        head, _, standing = said.partition("  served: ")
+        assert (code, head) == (0, f"{stored('a')}\nA heron\n{TREE}")
+        assert re.fullmatch(
+            r"place 1 of 1, newest first\n  gravity: 0, place 1 of 1\n    points 0  0 likes × 1\n"
+            r"    ÷ age [\d,.]+  \([\d.,]+ h \+ 2\) \^ 1.8\n",
+            standing,
+        )
+
+
+def test_why_of_a_post_in_a_ranking(feedkit, project):
+    text = (project / "config.yaml").read_text().replace("rank: gravity", "rank: {top: {likes: 2}}")
+    (project / "config.yaml").write_text(text)
+    with (project / "config.yaml").open("a") as file:
+        file.write(
+            "    select: [{per_author: {most: 1, window: 2}}, {mix: {feed: news, one_in: 2}}]\n"
+            "  news: {filter: {keywords: news}}\n"
+        )
+    texts = ("A heron", "Another heron", "News of terns")
+    recorded("x.jsonl", *(event(key, text) for key, text in zip("abc", texts, strict=True)))
+    assert feedkit("replay x.jsonl")[0] == 0
+    assert feedkit("jobs --once")[0] == 0
+    said = feedkit(f"why {stored('b')} birds")[1].partition("calm\n")[2]
+    assert re.fullmatch(
+        r"  served: place 1 of 2, ranked \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\n"
+        r"  top: 0, place 1 of 2\n"
+        r"    points 0  0 likes × 2\n",
+        said,
+    )
+    said = feedkit(f"why {stored('a')} birds")[1]
+    assert "  served: no place among 2, ranked " in said
+    assert said.endswith(
+        "  top: 0, place 2 of 2\n"
+        "    points 0  0 likes × 2\n"
+        "  per_author: left out, from place 2: the 2nd of this author would have to wait for more "
+        "than 2 places: at most 1 may stand among 2\n"
+    )
+    said = feedkit(f"why {stored('c')} birds")[1]
+    assert "birds ✗" in said
+    assert said.endswith("  mix: put at place 2: place 1 of news, one of which is every 2nd post\n")
+
+
+def test_what_only_hydrators_find_out_is_said(feedkit, project):
+    assert "hydrator" not in feedkit("replay", recorded("x.jsonl", event("a", "A heron")))[1]
+    with (project / "config.yaml").open("a") as file:
+        file.write("  known: {filter: {all: [{keywords: heron}, {author_followers: 10}]}}\n")
+    line = "known: no hydrator was asked for author_followers"
+    assert feedkit("replay x.jsonl")[1].endswith(f"{line}; feedkit jobs does it later\n")
+    code, said = feedkit("backtest config.yaml --against config.yaml --on x.jsonl")
+    assert (code, f"{line}; posts that depend on it are left out, or" in said) == (0, True)
 
 
 def test_why_of_a_text(feedkit, project):

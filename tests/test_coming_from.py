@@ -6,14 +6,18 @@ import re
 import textwrap
 
 import pytest
-from _documents import DOCS, blocks
+from _documents import DOCS, blocks, needs_absent_model
+from msgspec.structs import replace
 
+from feedkit import SentenceVector
 from feedkit.config import load_config
-from feedkit.testing import post
+from feedkit.needs import hydrated
+from feedkit.testing import post, viewer
 
 BLOCKS = blocks("coming-from.md")
 HEAD = "service: {hostname: feeds.example.com, publisher: alice.example.com}\n"
 PARTS = "filters: {advert: {keywords: ['#ad']}}\n"  # what `same_as` speaks of
+MIXED = "  terns: {filter: {keywords: tern}}\n"
 EXTERNAL = {"link_card": "https://news.example/1"}
 REPLY = {"reply_to": "at://did:plc:a/app.bsky.feed.post/1"}
 QUOTE = {"quote": "at://did:plc:a/app.bsky.feed.post/1"}
@@ -33,6 +37,14 @@ VERDICTS = {
     "Remove if: image count": (
         [{"images": 2}, {"images": 4}],
         [{"images": 1}, {"images": 5}, {"video": True}],
+    ),
+    "Remove if: language, by the text": (
+        [
+            "a grey heron stood in the river all day",
+            {"text": "Der Fischreiher, englisch heron, stand am Fluss", "langs": "en"},
+            "heron",
+        ],
+        ["昨日、川でサギ heron を見ました"],
     ),
     "Remove if: language": (
         [{"text": "heron", "langs": "en"}, {"text": "heron", "langs": "de-AT"}, "heron"],
@@ -70,6 +82,13 @@ VERDICTS = {
         ["a heron", "bitterns"],
         ["an owl", "a blue heron", "bitterns at the heron hotel"],
     ),
+    "text_similarity": (
+        [{"text": "The heron waits by the water for a fish", "langs": "en"}],
+        [
+            {"text": "My laptop runs Linux and a new kernel", "langs": "en"},
+            "The heron waits by the water for a fish",
+        ],
+    ),
     "Content moderation, image and text classifiers": (
         ["heron", {"images": "heron"}],
         [{"text": "heron", "labels": "porn"}, "an owl"],
@@ -78,6 +97,17 @@ VERDICTS = {
         [{"text": "#birds", "images": 1, "langs": "en"}, {"text": LONG, "langs": "en"}],
         [{"text": "#birds", "images": 1}, {"text": LONG, "langs": "en"} | REPLY],
     ),
+}
+# The same for what a reader gets: the reader, what is shown, what is not.
+DISLIKED = [post(author="did:plc:c") for _ in range(5)]
+READER = viewer("did:plc:b", follows="did:plc:a", seen=DISLIKED[:1], less=DISLIKED)
+SHOWN = {
+    "social_graph of the reader": (
+        [post(author="did:plc:a"), post(author="did:plc:c", mentions="did:plc:b")],
+        [post(author="did:plc:c"), post(author="did:plc:a", reply_to=DISLIKED[0])],
+    ),
+    "Show less like this": ([post()], [DISLIKED[4], post(author="did:plc:c")]),
+    "Hide what was seen": ([DISLIKED[4]], [DISLIKED[0]]),
 }
 # Who is meant is asked of the network, so nothing can be tried here but that it loads.
 ASKS = {
@@ -90,15 +120,31 @@ ASKS = {
 def loaded(tmp_path):
     def load(block):
         feed = textwrap.indent(block.text, "    ")
-        (tmp_path / "config.yaml").write_text(f"{HEAD}{PARTS}feeds:\n  theirs:\n{feed}", "utf-8")
+        (tmp_path / "config.yaml").write_text(
+            f"{HEAD}{PARTS}feeds:\n{MIXED}  theirs:\n{feed}", "utf-8"
+        )
         return load_config(tmp_path / "config.yaml", {}).feeds["theirs"]
 
     return load
 
 
+def with_vectors(posts):
+    hydrator = SentenceVector()
+    hydrator.load()
+    found = hydrator.hydrate(posts, None)
+    return [replace(one, features=known) for one, known in zip(posts, found, strict=True)]
+
+
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.heading)
 def test_a_block_loads_and_means_the_same(block, loaded):
+    if needs_absent_model(block.text):
+        pytest.skip("feedkit[semantic] or its model is not installed")
     feed = loaded(block)
+    if feed.viewer:
+        shown, hidden = SHOWN[block.heading]
+        for one in (*shown, *hidden):
+            assert all(part.keep(one, READER) for part in feed.viewer) == (one in shown)
+        return
     if block.heading not in VERDICTS:
         ranked = feed.rank.needs or feed.select or "rank:" in block.text
         assert ranked or block.heading in ASKS, "a filter has posts that it keeps and removes"
@@ -107,6 +153,8 @@ def test_a_block_loads_and_means_the_same(block, loaded):
         [post(**one) if isinstance(one, dict) else post(one) for one in side]
         for side in VERDICTS[block.heading]
     )
+    if hydrated([feed.filter]) == {"sentence_vector"}:
+        kept, removed = with_vectors(kept), with_vectors(removed)
     assert [one for one in kept if feed.filter.decide(one) is not True] == []
     assert [one for one in removed if feed.filter.decide(one) is not False] == []
 

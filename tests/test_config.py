@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -396,7 +397,8 @@ def test_the_service(tmp_path):
     [
         ("jetstream", Stream()),
         ("{jetstream: wss://a.example.com/x}", Stream(url="wss://a.example.com/x")),
-        ("firehose", Stream("firehose", Firehose().url, compress=False)),
+        ("firehose", Stream("firehose", compress=False)),
+        ("{firehose: {idle: 2m}}", Stream("firehose", compress=False, idle=120.0)),
         (
             "{jetstream: {url: ws://localhost:6008, compress: no, backoff: 0.1s, idle: 5m}}",
             Stream("jetstream", "ws://localhost:6008", False, 0.1, 60.0, 300.0),
@@ -412,8 +414,14 @@ def test_streams(tmp_path, written, stream):
     assert load(tmp_path, text).stream == stream
 
 
+def test_each_kind_of_stream_has_its_own_address():
+    assert "jetstream" in Stream().url
+    assert Stream("firehose").url == "wss://bsky.network/xrpc/com.atproto.sync.subscribeRepos"
+    assert replace(Stream("firehose", "ws://localhost"), idle=1.0).url == "ws://localhost"
+
+
 def test_defaults_are_written_once():
-    assert Jetstream().url == Stream.url
+    assert (Jetstream().url, Firehose().url) == (Stream().url, Stream("firehose").url)
     for name in ("keep", "refresh", "depth", "labels", "served", "description", "avatar"):
         assert FeedKeys.model_fields[name].default == getattr(FeedConfig, name)
 

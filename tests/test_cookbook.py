@@ -19,7 +19,7 @@ def loaded(folder, block):
     if not text.startswith("service:"):
         text = HEAD + textwrap.indent(text, "    ")
     (folder / "config.yaml").write_text(text, "utf-8")
-    (feed,) = load_config(folder / "config.yaml", {}).feeds.values()
+    feed, *_ = load_config(folder / "config.yaml", {}).feeds.values()
     return feed
 
 

@@ -58,7 +58,7 @@ from feedkit.post import EPOCH, External, Image, Post, Video
 from feedkit.sources.decode import BadFrame, StreamNotice, wanted_collections
 from feedkit.sources.firehose_wire import firehose_frame
 from feedkit.sources.jetstream_wire import jetstream_frame
-from feedkit.sources.links import domains_of, host_of, is_link
+from feedkit.links import domains_of, host_of, is_link
 from feedkit.sources.records import BadRecord, post_from_record
 from feedkit.sources.syntax import (
     LAST_MICROSECOND,
@@ -384,7 +384,7 @@ def test_a_tid_is_a_time() -> None:
 # ---- commits, over every wire
 
 
-LIKED = Engaged(f"at://{DID}/{LIKE}/{RKEY}", "like", DID, URI)
+LIKED = Engaged(f"at://{DID}/{LIKE}/{RKEY}", "like", DID, URI, NOW)
 
 
 @pytest.mark.parametrize(
@@ -392,7 +392,7 @@ LIKED = Engaged(f"at://{DID}/{LIKE}/{RKEY}", "like", DID, URI)
     [
         ([("create", f"{LIKE}/{RKEY}", like_record())], (LIKED,)),
         ([("create", f"{REPOST}/{RKEY}", like_record() | {"via": {"uri": "at://x"}})],
-         (Engaged(f"at://{DID}/{REPOST}/{RKEY}", "repost", DID, URI),)),
+         (Engaged(f"at://{DID}/{REPOST}/{RKEY}", "repost", DID, URI, NOW),)),
         ([("create", f"{LIKE}/{RKEY}", like_record(f"at://{DID}/app.bsky.feed.generator/x"))], ()),
         ([("create", f"{LIKE}/{RKEY}", like_record(f"{URI}\0"))], ()),
         ([("create", f"{LIKE}/{RKEY}", {"subject": URI})], ()),
@@ -408,8 +408,8 @@ LIKED = Engaged(f"at://{DID}/{LIKE}/{RKEY}", "like", DID, URI)
         ([("create", f"{LIKE}/{'x' * 513}", like_record())], ()),
         ([("create", f"{LIKE}/1", like_record()), ("create", f"{LIKE}/2", like_record()),
           ("delete", f"{LIKE}/3", None)],
-         (Engaged(f"at://{DID}/{LIKE}/1", "like", DID, URI),
-          Engaged(f"at://{DID}/{LIKE}/2", "like", DID, URI),
+         (Engaged(f"at://{DID}/{LIKE}/1", "like", DID, URI, NOW),
+          Engaged(f"at://{DID}/{LIKE}/2", "like", DID, URI, NOW),
           Disengaged(f"at://{DID}/{LIKE}/3", "like"))),
     ],
 )  # fmt: skip
@@ -814,7 +814,8 @@ def without_times(event: Event) -> Any:
     if isinstance(event, PostWritten):
         post = msgspec.structs.replace(event.post, seen_at=EPOCH, sort_at=EPOCH)
         return msgspec.structs.replace(event, time=0, post=post)
-    return msgspec.structs.replace(event, time=0) if isinstance(event, PostDeleted) else event
+    timed = isinstance(event, (PostDeleted, Engaged))
+    return msgspec.structs.replace(event, time=0) if timed else event
 
 
 def big_endian_frames(path: Path) -> Iterator[bytes]:

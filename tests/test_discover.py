@@ -11,7 +11,7 @@ from feedkit import All, Feed, Filter, Keywords, Reply
 from feedkit.config import load_config
 from feedkit.config.discover import BUILT_IN, built_in, discover
 from feedkit.config.problems import ConfigError, Problems
-from feedkit.plugin import KINDS
+from feedkit.viewing import KINDS
 
 HEAD = "service: {hostname: feeds.example.com, publisher: alice.example.com}\n"
 LOUD = '''
@@ -65,7 +65,7 @@ def test_what_is_imported_private_or_no_plugin_is_not_found(folder):
     )  # fmt: skip
     assert problems == []
     new = {kind: set(t) - set(built_in().plugins[kind]) for kind, t in found.plugins.items()}
-    assert new == {"filter": {"real"}, "ranker": set(), "selector": set(), "hydrator": set()}
+    assert new == dict.fromkeys(KINDS, set()) | {"filter": {"real"}}
 
 
 def test_files_import_each_other(folder):

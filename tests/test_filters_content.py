@@ -72,6 +72,11 @@ def test_has_media_says_what():
         ("github.com/python", "https://github.com/", False),
         ("https://github.com/python/?tab=1", "https://github.com/python/x", True),
         ("10.1.2.3.example", "http://10.1.2.3/", False),
+        # as a browser reads them
+        ("github.com/python", "https://github.com\\python\\cpython", True),
+        ("github.com/python", "https://x@github.com/python", True),
+        ("github.com/python", "https://evil.example\\@github.com/python", False),
+        ("github.com/python", "https://github.com\\[x", False),
     ],
 )
 def test_links_to(site, link, matches):

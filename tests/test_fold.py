@@ -99,7 +99,7 @@ class World:
     def engage(self) -> Step:
         made = self.random.choice(ACTORS), f"r{self.rev}", self.random.choice(("like", "repost"))
         self.records.append(made)
-        return engaged(made[0], made[1], uri(*self.name()), made[2])
+        return engaged(made[0], made[1], uri(*self.name()), made[2], self.now)
 
     def undo(self) -> Step:
         if not self.records or self.random.random() < 0.1:
@@ -200,7 +200,7 @@ def test_the_worlds_have_all_that_matters(store: Store) -> None:
         seen["likes"] += sum(post[5] for post in held["posts"].values())
         seen["replies"] += sum(post[7] for post in held["posts"].values())
         seen["quotes"] += sum(held["quotes"].values())
-        seen["uncounted"] += sum(not counted for _, counted in held["engagements"].values())
+        seen["uncounted"] += sum(not counted for _, counted, _ in held["engagements"].values())
         seen["deleted"] += sum(gone for _, gone in held["tombstones"].values())
         seen["unwanted"] += sum(not gone for _, gone in held["tombstones"].values())
     assert all(seen.values()), seen

@@ -26,12 +26,12 @@ from feedkit import (
     Quoted,
     QuotedPost,
 )  # fmt: skip
+from feedkit.appview import AppView
 from feedkit.config import ConfigError, load_config
 from feedkit.explain import explain
 from feedkit.hydrate import Hydration
 from feedkit.hydrate.context import WebContext
 from feedkit.matcher import Matcher
-from feedkit.people.appview import AppView
 from feedkit.post import as_mapping, from_mapping
 from feedkit.settings import FeedConfig, Network, Service
 from feedkit.store import Store

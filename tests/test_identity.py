@@ -6,8 +6,10 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from _appview import FakeAppView, refused, said
 from _lookups import ALICE, URI, appview
 
+from feedkit.appview import AppView
 from feedkit.identity import (
     Unresolved,
     fetch_post,
@@ -29,6 +31,12 @@ NOBODY = Network(appview="http://127.0.0.1:9")  # the discard port: refuses
 def view():
     with appview() as made:
         yield made
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """Nothing is asked again."""
+    monkeypatch.setattr("feedkit.identity.PATIENCE", 0.0)
 
 
 @pytest.fixture
@@ -76,35 +84,70 @@ def test_a_did_is_not_asked_for(network, view):
 
 
 def test_an_unknown_handle_is_named_with_what_the_network_says(network):
-    with pytest.raises(Unresolved, match=r"know the handle bob\.test \(Unable to resolve handle\)"):
+    with pytest.raises(
+        Unresolved, match=r"says: Unable to resolve handle; is the handle bob\.test"
+    ):
         resolve_handle("bob.test", network)
 
 
 @pytest.mark.parametrize(
     ("status", "body", "says"),
     [
-        (500, b'{"error": "InternalServerError", "message": "down"}', r"status 500 \(down\)"),
-        (502, b"<html>Bad gateway</html>", "status 502; try again later"),
+        (
+            500,
+            b'{"error": "InternalServerError", "message": "down"}',
+            r"status 500 \(down\); check",
+        ),
+        (502, b"<html>Bad gateway</html>", "status 502; check the connection and try again"),
         (429, b"{}", "status 429"),
-        (200, b"[]", "status 200"),
-        (200, b'{"did": 7}', "status 200"),
-        (200, b'{"did": "nobody"}', "status 200"),
-        (200, b'{"did": null, "message": 5}', "status 200; "),
-        (200, b"\xff\xfe", "status 200"),
+        (400, b'{"message": "no valid handle"}', r"status 400 \(no valid handle\)"),
+        (200, b"[]", "something that is no JSON object"),
+        (200, b'{"did": 7}', "without a DID"),
+        (200, b'{"did": "nobody"}', "without a DID"),
+        (200, b'{"did": null, "message": 5}', "without a DID; "),
+        (200, b"\xff\xfe", "something that is no JSON object"),
     ],
 )
-def test_other_answers_are_told_as_they_are(network, view, status, body, says):
+def test_other_answers_are_told_as_they_are(network, view, hasty, status, body, says):
     view.raw[HANDLE] = (status, body)
-    with pytest.raises(Unresolved, match=says):
+    with pytest.raises(Unresolved, match=f"found out who alice.test is: .*{says}"):
         resolve_handle("alice.test", network)
+    assert len(view.asked) == 1
 
 
-def test_a_network_that_is_not_there_is_said_with_a_remedy():
+def test_a_network_that_is_busy_is_asked_again(monkeypatch):
+    monkeypatch.setattr("feedkit.identity.PATIENCE", 30.0)
+    monkeypatch.setattr(AppView.__init__, "__defaults__", (0.001,))
+    busy = FakeAppView()
+    busy.handles = {"alice.test": ALICE}
+    busy.before = [refused("busy", 503), None]
+    with busy.serving():
+        assert resolve_handle("alice.test", Network(appview=busy.address)) == ALICE
+    assert len(busy.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "says"),
+    [
+        ({"retry_after": "30"}, r"status 429 and wants to be left alone for 30 s; check"),
+        ({}, r"status 429; check"),
+    ],
+)
+def test_nobody_at_a_terminal_waits_long(headers, says):
+    busy = FakeAppView()
+    busy.always = lambda method, query: said({}, 429, **headers)
+    with busy.serving(), pytest.raises(Unresolved, match=says):
+        resolve_handle("alice.test", Network(appview=busy.address))
+    assert len(busy.asked) == (1 if headers else 2), "for want of patience, not of tries"
+
+
+def test_a_network_that_is_not_there_is_said_with_a_remedy(hasty):
     with pytest.raises(Unresolved) as caught:
         resolve_handle("alice.test", NOBODY)
     assert str(caught.value) == (
-        "http://127.0.0.1:9 cannot be asked who alice.test is (Connection refused); check the "
-        "connection, or name another AppView under network: appview"
+        "it could not be found out who alice.test is: http://127.0.0.1:9 cannot be asked "
+        "(Connection refused); check the connection and try again, or name another AppView under "
+        "network: appview"
     )
 
 
@@ -132,7 +175,7 @@ def test_a_post_that_is_gone_is_said_to_be(network):
     ("raw", "says"),
     [
         ((400, b'{"message": "Invalid"}'), r"status 400 \(Invalid\)"),
-        ((200, b'{"posts": null}'), "status 200"),
+        ((200, b'{"posts": null}'), "answered without posts"),
         ((200, b'{"posts": [null, {"uri": "another"}]}'), "has no post"),
         ((200, f'{{"posts": [{{"uri": "{URI}"}}]}}'.encode()), "there is no record"),
         ((200, f'{{"posts": [{{"uri": "{URI}", "indexedAt": 5, "record": '

@@ -127,7 +127,8 @@ def test_a_quiet_stream_is_written_too(store):
 
 
 def test_engagement_is_counted_if_a_feed_needs_it(store):
-    like = Engaged("at://did:plc:b/app.bsky.feed.like/1", "like", "did:plc:b", written(1).post.uri)
+    record = "at://did:plc:b/app.bsky.feed.like/1"
+    like = Engaged(record, "like", "did:plc:b", written(1).post.uri, 2)
     events = (frame(1, written(1)), frame(2, like))
     Ingest(service(herons=Keywords("heron")), store).run(Recorded(*events), threading.Event())
     assert store.find_post(written(1).post.uri).post.likes == 0

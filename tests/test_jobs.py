@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from _lookups import ALICE, appview
-from storing import apply, deleted, engaged, order, uri, written
+from storing import account, apply, deleted, engaged, order, uri, written
 
-from feedkit import Field, Gravity, Keywords, Newest, PerAuthor, Ranker
+from feedkit import Field, Gravity, Keywords, Mix, Newest, PerAuthor, Ranker
 from feedkit.jobs import Jobs, _Contained
-from feedkit.ranking import take_snapshot
+from feedkit.ranking import recipe, take_snapshot
 from feedkit.settings import FeedConfig, Network, Service
 from feedkit.skeleton import page
 from feedkit.store import StoreError
@@ -99,6 +99,39 @@ def test_a_feed_that_is_ranked_in_another_way_is_due_at_once(store):
     changed = service(birds={**BEST, "select": (PerAuthor(most=1, window=5),)})
     assert Jobs(changed, store).rank() == 1
     assert Jobs(changed, store).rank() == 0
+
+
+def test_a_feed_with_another_mixed_in(store):
+    mixing = {**BEST, "select": (Mix("terns", 2),)}
+    made = service(birds=mixing, terns={**BEST, "filter": Keywords("tern")})
+    register(store, made)
+    apply(store, *(written(f"{name}{n}", feed, rev=f"3{name}{n}", seconds=n, author=f"a{name}{n}")
+                   for name, feed in (("h", "birds"), ("t", "terns")) for n in range(3)))  # fmt: skip
+    apply(store, *(engaged(f"l{name}", "k", uri(name, f"a{name}")) for name in ("h1", "t0")))
+    jobs = Jobs(made, store)
+    jobs.rank_all()
+    assert first_page(store, made, "birds") == ["h1", "t0", "h2", "t2", "h0", "t1"]
+    apply(store, deleted("t2", rev="4", author="at2"), account("at0", "suspended"))
+    assert first_page(store, made, "birds") == ["h1", "h2", "h0", "t1"]
+    store.mark_asked("birds", now())  # keeps what is mixed in fresh, too
+    for name in made.feeds:
+        store.save_version(name, "", [], now() - 10 * MINUTE, recipe(made.feeds[name]))
+    assert jobs.rank() == 2
+    assert store.latest_version("terns").size == 1
+    assert first_page(store, made, "birds") == ["h1", "t1", "h2", "h0"]
+
+
+def test_two_feeds_mixed_into_each_other(store):
+    made = service(birds={**BEST, "select": (Mix("terns", 2),)},
+                   terns={**BEST, "select": (Mix("birds", 2),)})  # fmt: skip
+    register(store, made)
+    apply(store, *(written(f"{feed[0]}{n}", feed, rev=f"3{feed}{n}", seconds=n)
+                   for feed in ("birds", "terns") for n in range(2)))  # fmt: skip
+    jobs = Jobs(made, store)
+    for _ in range(3):
+        jobs.rank_all()
+        assert first_page(store, made, "birds") == ["b1", "t1", "b0", "t0"]
+        assert first_page(store, made, "terns") == ["t1", "b1", "t0", "b0"]
 
 
 def test_likes_decide_the_order(store):

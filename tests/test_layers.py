@@ -10,24 +10,37 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "feedkit"
 
 LAYERS = {
-    0: ["logs", "text", "post", "event", "duration", "times", "addresses", "chance", "demo"],
-    1: ["accounts", "keys", "needs", "context", "awaiting", "parameters", "plugin"],
+    0: ["logs", "text", "post", "event", "duration", "times", "addresses", "links", "chance", "demo",
+        "extras", "sentences"],
+    1: [
+        "accounts", "keys", "needs", "context", "awaiting", "parameters", "plugin", "viewing",
+        "base", "ordering",
+    ],  # fmt: skip
     2: ["filters", "rankers", "selectors", "hydrators"],
-    3: ["settings", "config", "reference", "matcher"],
+    3: ["settings", "config", "reference", "index", "matcher"],
     4: ["sources", "store"],
     5: [
+        "auth",
+        "appview",
         "identity",
         "people",
         "ingest",
         "ranking",
+        "personal",
+        "viewers",
+        "feedback",
+        "serving",
         "skeleton",
         "hydrate",
         "jobs",
         "explain",
+        "explain_ranking",
+        "why",
         "recording",
         "backtest",
+        "backfill",
     ],
-    6: ["testing", "web"],
+    6: ["testing", "web", "publish", "doctor"],
     7: ["cli", "__main__"],
 }
 LEVEL = {name: level for level, names in LAYERS.items() for name in names}

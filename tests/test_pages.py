@@ -46,7 +46,7 @@ def shown(store, made, *posts, likes=0):
         batch.append((PostWritten(stored, f"3{number}", True, micros(at)), frozenset(made.feeds)))
         for liker in range(likes):
             like = f"at://did:plc:l{liker}/app.bsky.feed.like/{number}"
-            batch.append((Engaged(like, "like", f"did:plc:l{liker}", uri), frozenset()))
+            batch.append((Engaged(like, "like", f"did:plc:l{liker}", uri, micros(at)), frozenset()))
     store.apply(batch, "test", 1, micros(NOW), frozenset({"likes"}))
     answer = create_app(made, store).test_client().get("/")
     assert answer.status_code == 200

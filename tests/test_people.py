@@ -28,14 +28,15 @@ from feedkit import (
     Quote,
     QuotedPost,
     Reply,
+    Top,
 )
+from feedkit.appview import AppView
 from feedkit.cli.group import open_checked
 from feedkit.event import Frame
 from feedkit.explain import explain
 from feedkit.ingest import Ingest
 from feedkit.jobs import Jobs
 from feedkit.people import Membership, refreshing
-from feedkit.people.appview import AppView
 from feedkit.settings import FeedConfig, Network, Service
 from feedkit.store import open_store
 from feedkit.testing import post
@@ -47,7 +48,7 @@ OTHER = f"at://{ANN}/app.bsky.graph.list/3m"
 
 @pytest.fixture
 def appview(monkeypatch):
-    monkeypatch.setattr("feedkit.people.appview.PAUSE", 0.001)
+    monkeypatch.setattr("feedkit.appview.PAUSE", 0.001)
     monkeypatch.setattr(AppView.__init__, "__defaults__", (0.001,))
     view = FakeAppView()
     view.lists = {LIST: [BEN], OTHER: []}
@@ -191,6 +192,13 @@ def test_the_network_is_away_at_the_first_start(service_of, store, appview, capl
     assert "1 now, 1 came" in caplog.text
     assert "found out again" in caplog.text
     assert not Membership(service, store).unknown("friends")
+
+
+def test_whose_votes_count_cannot_be_asked(service_of, store, appview, caplog):
+    appview.always = lambda method, query: said(b"", 502)
+    Jobs(service_of(all=Everything(), rank=Top(votes_from=LIST)), store).refresh_people()
+    (record,) = (r for r in caplog.records if r.levelno == logging.WARNING)
+    assert record.message.endswith("until it is known, no votes by them count")
 
 
 def test_the_last_known_set_is_kept(service_of, store, appview, caplog):

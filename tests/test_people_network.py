@@ -12,9 +12,9 @@ import pytest
 from test_network import network, pytestmark  # noqa: F401
 
 from feedkit import Accounts, Author, Everything, InList, Newest
+from feedkit.appview import AppView, Gone
 from feedkit.ingest import Ingest
 from feedkit.jobs import Jobs
-from feedkit.people.appview import AppView, Gone
 from feedkit.people.resolving import Resolving
 from feedkit.settings import FeedConfig, Network, Service, Stream
 from feedkit.sources import open_source

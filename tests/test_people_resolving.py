@@ -10,9 +10,9 @@ from email.utils import format_datetime
 import pytest
 from _appview import FakeAppView, refused, said
 
+from feedkit import appview as asking
 from feedkit.accounts import Accounts
-from feedkit.people import appview as asking
-from feedkit.people.appview import AppView, Away, Gone
+from feedkit.appview import AppView, Away, Gone
 from feedkit.people.resolving import Partly, Resolving
 
 ALICE, BOB, CAROL = (f"did:plc:{name:a<24}" for name in ("alice", "bob", "carol"))

@@ -55,7 +55,7 @@ def stored(store):
 def walk(store, feed):
     cursor, uris = "", []
     while cursor is not None:
-        items, cursor = page(store, feed, 100, cursor, datetime.now(UTC))
+        items, cursor, _ = page(store, feed, 100, cursor, datetime.now(UTC))
         uris += [item.uri for item in items]
     return uris
 

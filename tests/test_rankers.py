@@ -156,7 +156,8 @@ def test_weights_say_what_is_needed():
     assert Conversation().needs == {"likes", "reposts", "replies", "quotes"}
     for ranker, own in ((Gravity, "gravity"), (Top, "window"), (HalfLife, "half_life")):
         assert next(iter(ranker.model_fields)) == own
-        assert list(ranker.model_fields)[-4:] == ["likes", "reposts", "replies", "quotes"]
+        weights = ["likes", "reposts", "replies", "quotes", "votes_from"]
+        assert list(ranker.model_fields)[-5:] == weights
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from feedkit import (
     AtLeast,
     AuthorDecay,
     Diversify,
+    Mix,
     OnePerLink,
     OnePerText,
     OnePerThread,
@@ -24,6 +25,7 @@ from feedkit import (
     Within,
 )  # fmt: skip
 from feedkit.plugin import Pinned
+from feedkit.post import Request
 from feedkit.selectors.repeats import distinct, link_identity, similarity
 from feedkit.testing import BOB, NOW, post, request
 
@@ -435,3 +437,53 @@ def test_shuffle_shuffles_and_stays():
     assert shown != posts
     assert shuffle.select(posts, request(NOW + timedelta(minutes=59))) == shown
     assert shuffle.select(posts, request(NOW + timedelta(minutes=60))) != shown
+
+
+def mixing(others):
+    return Request(now=NOW, feeds={"other": tuple(others)})
+
+
+@pytest.mark.parametrize(
+    ("one_in", "own", "others", "shown"),
+    [
+        (3, "abcdef", "123456", "ab1cd2ef3"),
+        (2, "abc", "123456", "a1b2c3"),
+        (3, "abcde", "1", "ab1cde"),
+        (3, "abcde", "", "abcde"),
+        (3, "", "123", ""),
+        (4, "ab", "123", "ab"),
+        (3, "abcdef", "aAb1", "abAcd1ef"),  # what is shown already does not come again
+        (3, "abcdef", "fc1", "abfcd1e"),  # what would have come later comes now
+        (2, "abc", "cba", "acb"),
+    ],
+)
+def test_mix(one_in, own, others, shown):
+    posts = {name: post(name) for name in {*own, *others}}
+    given = [posts[name] for name in own]
+    made = Mix("other", one_in).select(given, mixing(posts[name] for name in others))
+    assert "".join(post.text for post in made) == shown
+    assert Mix("other", one_in).select(given, request()) == given  # nothing is known of it
+
+
+@given(
+    st.lists(st.integers(0, 40), unique=True, max_size=30),
+    st.lists(st.integers(20, 60), unique=True, max_size=30),
+    st.integers(2, 6),
+)
+def test_mix_keeps_its_promise(own, others, one_in):
+    posts = {number: post(str(number)) for number in range(61)}
+    given, of_other = [posts[n] for n in own], [posts[n] for n in others]
+    shown = Mix("other", one_in).select(given, mixing(of_other))
+    assert len({post.uri for post in shown}) == len(shown)
+    assert {post.uri for post in shown} >= {post.uri for post in given}  # none is left out
+    for place, one in enumerate(given, 1):
+        assert shown.index(one) + 1 <= place + (place - 1) // (one_in - 1)
+    turns = [place for place in range(len(shown)) if (place + 1) % one_in == 0]
+    taken = [shown[place] for place in turns]
+    if left := [one for one in of_other if one not in shown]:  # there were always some left
+        assert all(one in of_other for one in taken), left
+        assert [of_other.index(one) for one in taken] == sorted(map(of_other.index, taken))
+    assert [one for one in shown if one in given and one not in taken] == [
+        one for one in given if one not in taken
+    ]
+    assert Mix("other").mixes == {"other"}

@@ -29,6 +29,7 @@ from feedkit.config.discover import built_in
 from feedkit.config.problems import Problems
 from feedkit.config.yamlreader import parse
 from feedkit.filters import FILTERS
+from feedkit.filters.viewer import VIEWER_FILTERS
 from feedkit.plugin import Pinned
 from feedkit.rankers import RANKERS
 from feedkit.selectors import SELECTORS
@@ -323,7 +324,7 @@ def test_the_corpus_is_odd_enough():
     assert all(p.counts is None for p in corpus())
 
 
-BUILT_IN = (All, Any, Not, *FILTERS, *RANKERS, *SELECTORS)
+BUILT_IN = (All, Any, Not, *FILTERS, *VIEWER_FILTERS, *RANKERS, *SELECTORS)
 
 
 def example(cls):

@@ -186,7 +186,8 @@ def test_a_service_with_a_did_of_its_own_serves_no_document(store):
     ("method", "path", "status", "error"),
     [
         ("get", "/xrpc/app.bsky.feed.getTimeline", 501, "MethodNotImplemented"),
-        ("post", "/xrpc/app.bsky.feed.sendInteractions", 501, "MethodNotImplemented"),
+        ("post", "/xrpc/app.bsky.feed.sendInteractions", 401, "AuthMissing"),
+        ("get", "/xrpc/app.bsky.feed.sendInteractions", 405, "InvalidRequest"),
         ("get", "/nothing", 404, "NotFound"),
         ("post", SKELETON, 405, "InvalidRequest"),
         ("get", "/static/../app.py", 404, "NotFound"),
@@ -217,7 +218,7 @@ def test_a_store_that_is_gone_is_503_with_a_reason(tmp_path):
 
 def test_a_bug_is_500_without_a_traceback(store, monkeypatch):
     store.sync_feeds(dict.fromkeys(SERVICE.feeds, ""))
-    monkeypatch.setattr("feedkit.web.xrpc.page", lambda *_: 1 / 0)
+    monkeypatch.setattr("feedkit.web.xrpc.serve", lambda *_: 1 / 0)
     client = create_app(SERVICE, store).test_client()
     answer = client.get(f"{SKELETON}?feed={uri('new')}")
     assert (answer.status_code, answer.get_json()["error"]) == (500, "InternalServerError")

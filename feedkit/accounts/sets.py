@@ -21,6 +21,7 @@ from feedkit.parameters import Parameters
 
 Found = Mapping[Source, frozenset[str]]
 _SEVERAL = (list, tuple, set, frozenset)
+LARGE = 1_000  # members of a set that is not copied: it may be the list of a thousand feeds
 
 
 class NotKnownYet(LookupError):
@@ -49,6 +50,8 @@ class Accounts(AbstractSet[str]):
     takes: ClassVar[frozenset[str]] = frozenset(
         {"did", "handle", "list", "starter_pack", "followed_by", "followers_of", "file"}
     )
+    sets: tuple[frozenset[str], ...]
+    _together: tuple[tuple[frozenset[str], ...], frozenset[str]] | None = None
     called: ClassVar[str] = "accounts"  # what the documentation calls the type
     about: ClassVar[str] = "a DID, a handle, a list, a starter pack, or a link to one on bsky.app"
 
@@ -67,28 +70,38 @@ class Accounts(AbstractSet[str]):
         """Say whom the sources mean; what is not in `found` is not known."""
         self._found = {source: found[source] for source in self.sources if source in found}
         sets = [*self._found.values(), *([self.dids] if self.dids else [])]
-        self._known = sets[0] if len(sets) == 1 else frozenset().union(*sets)
+        if len(sets) > 1:
+            large = [members for members in sets if len(members) >= LARGE]
+            sets = [*large, frozenset().union(*(m for m in sets if len(m) < LARGE))]
+        self.sets = tuple(members for members in sets if members)
         self.missing = tuple(source for source in self.sources if source not in self._found)
 
     @property
     def known(self) -> frozenset[str]:
-        """The DIDs that are known to be meant: what `Filter.keys` should go by."""
-        return self._known
+        """The DIDs that are known to be meant: what `Filter.keys` should go by. As `sets`, which
+        may overlap, it costs nothing where there are many."""
+        sets = self.sets
+        if len(sets) == 1:
+            return sets[0]
+        if self._together is None or self._together[0] is not sets:
+            self._together = sets, frozenset().union(*sets)
+        return self._together[1]
 
     def via(self, did: str) -> list[str]:
         """By way of which sources `did` is meant, as they are written."""
         return [str(source) for source, members in self._found.items() if did in members]
 
     def __contains__(self, did: object) -> bool:
-        if did in self._known:
-            return True
+        for members in self.sets:
+            if did in members:
+                return True
         if self.missing:
             self._unknown()
         return False
 
     def isdisjoint(self, other: Iterable[object]) -> bool:
         others = frozenset(other)
-        if not self._known.isdisjoint(others):
+        if not all(members.isdisjoint(others) for members in self.sets):
             return False
         if self.missing and others:
             self._unknown()
@@ -97,12 +110,12 @@ class Accounts(AbstractSet[str]):
     def __iter__(self) -> Iterator[str]:
         if self.missing:
             self._unknown()
-        return iter(self._known)
+        return iter(self.known)
 
     def __len__(self) -> int:
         if self.missing:
             self._unknown()
-        return len(self._known)
+        return len(self.known)
 
     def __bool__(self) -> bool:
         return any(self._spec)
@@ -222,6 +235,8 @@ def accounts_in(plugin: Parameters) -> list[Accounts]:
 
 def _accounts_in(values: Iterable[Any]) -> Iterator[Accounts]:
     for value in values:
+        if type(value) is str:  # as most are, and there may be thousands
+            continue
         if isinstance(value, Accounts):
             yield value
         elif isinstance(value, Mapping):
@@ -233,13 +248,20 @@ def _accounts_in(values: Iterable[Any]) -> Iterator[Accounts]:
 def bind(root: Parameters, found: Found) -> None:
     """Bind all `Accounts` of `root` and of the plugins in it. What plugins have computed from
     them (`cached_property`) is forgotten."""
-    for plugin in root.walk():
-        inside = [accounts for part in plugin.walk() for accounts in accounts_in(part)]
-        for accounts in inside:
-            accounts.bind(found)
-        if inside:
-            for name in plugin.__dict__.keys() - type(plugin).model_fields.keys():
-                del plugin.__dict__[name]
+    _bind(root, found)
+
+
+def _bind(plugin: Parameters, found: Found) -> bool:
+    """Whether there were any in `plugin` or in the plugins in it."""
+    own = accounts_in(plugin)
+    for accounts in own:
+        accounts.bind(found)
+    inside = [_bind(part, found) for part in plugin.children()]
+    if not own and not any(inside):
+        return False
+    for name in plugin.__dict__.keys() - type(plugin).model_fields.keys():
+        del plugin.__dict__[name]
+    return True
 
 
 @contextmanager

@@ -12,9 +12,12 @@ import click
 
 import feedkit
 from feedkit.cli import (  # noqa: F401 (they add their verbs)
+    backfilling,
+    doctor,
     experiments,
     network,
     project,
+    publishing,
     reading,
     replaying,
     running,

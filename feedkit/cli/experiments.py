@@ -22,6 +22,7 @@ from feedkit.cli.group import (
     log_to_stderr,
     with_config,
 )
+from feedkit.cli.replaying import unhydrated
 from feedkit.cli.running import stop_on_signal
 from feedkit.plugin import COUNTS
 
@@ -128,6 +129,8 @@ def backtest(
             sides.append(tests.replayed(service, recorded))
         except OSError as error:
             raise Mistake(f"{error.filename}: cannot be read: {error.strerror}") from None
+    if words := unhydrated(new):
+        click.echo(f"{words}; posts that depend on it are left out, or come last", err=True)
     before, after = sides
     if not after.events and not before.events:
         raise Mistake(f"{', '.join(recorded)}: no event in it can be used")

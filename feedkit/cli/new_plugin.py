@@ -13,7 +13,7 @@ import click
 from feedkit.cli.group import Mistake
 from feedkit.parameters import snake_case
 
-Kind = Literal["filter", "ranker", "selector"]
+Kind = Literal["filter", "ranker", "selector", "hydrator"]
 
 _PLUGINS: dict[str, str] = {
     "filter": '''\
@@ -41,7 +41,7 @@ class $cls(Filter):
     "ranker": '''\
 """A ranker of your own. Under `rank:` in config.yaml it is called `$name`."""
 
-from feedkit import Field, Ranker
+from feedkit import Field, Ranker, Term
 
 
 class $cls(Ranker):
@@ -59,6 +59,9 @@ class $cls(Ranker):
     def score(self, post, request):
         hours = (request.now - post.sort_at).total_seconds() / 3600
         return post.likes - self.per_hour * hours
+
+    def explain(self, post, request):  # for `feedkit why`; may be left out
+        return [Term("likes", post.likes), Term("age", self.score(post, request) - post.likes)]
 ''',
     "selector": '''\
 """A selector of your own. Under `select:` in config.yaml it is called `$name`."""
@@ -78,6 +81,57 @@ class $cls(Selector):
 
     def select(self, posts, request):
         return posts[: self.most]  # a new list: the one that was given stays as it is
+
+    def explain(self, post, before, after, request):  # for `feedkit why`; may be left out
+        return "" if post in after else f"{self.most} are shown"
+''',
+    "hydrator": '''\
+"""A hydrator of your own, and a filter by what it finds out: `${name}_at_least` under `filter:` in
+config.yaml. It is asked beside the stream, so it may be slow."""
+
+from feedkit import Field, Filter, Hydrator
+
+
+class $cls(Hydrator):
+    """How loud a text is: `$name`, the part of its letters that are capitals. Say here what yours
+    finds out: `feedkit plugins` shows it.
+
+    ```yaml
+    hydrators: [$name]
+    ```
+    """
+
+    provides = {"$name": float}
+    batch = 100  # how many posts `hydrate` gets at most
+
+    def load(self):  # once in a process: read a model here; may be left out
+        pass
+
+    def hydrate(self, posts, context):  # context: http, api, posts, fetch, database
+        return [{"$name": self._loudness(post.text)} for post in posts]
+
+    def _loudness(self, text):
+        letters = [char for char in text if char.isalpha()]
+        return sum(map(str.isupper, letters)) / len(letters) if letters else None  # None: unknown
+
+
+class ${cls}AtLeast(Filter):
+    """Posts that are so loud.
+
+    ```yaml
+    not: {${name}_at_least: 0.7}
+    ```
+    """
+
+    needs = {"$name"}
+
+    least: float = Field(default=0.7, ge=0, le=1, description="how loud at least")
+
+    def match(self, post):
+        return post.features["$name"] >= self.least
+
+    def explain(self, post):  # for `feedkit why`; may be left out
+        return f"{post.features['$name']:.2f}"
 ''',
 }
 
@@ -139,8 +193,39 @@ def test_shows_the_first_and_leaves_out_the_rest(post, clock):
 def test_contract():
     check_plugin($cls())
 ''',
+    "hydrator": '''\
+"""Tests of feeds/$name.py: what is found out, what follows from it, and the contracts."""
+
+import pytest
+from feeds.$name import $cls, ${cls}AtLeast
+
+from feedkit.testing import check_plugin
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("LOOK", 1.0), ("Look", 0.25), ("🐦", None), ("", None), ("絵", 0.0)]
+)
+def test_finds_out(post, text, value):
+    hydrator = $cls()
+    hydrator.load()
+    assert hydrator.hydrate([post(text)], None) == [{"$name": value}]
+
+
+@pytest.mark.parametrize(("value", "keeps"), [(0.9, True), (0.2, False), (None, None)])
+def test_keeps(post, value, keeps):
+    assert ${cls}AtLeast().decide(post(features={"$name": value})) is keeps
+
+
+def test_waits_until_it_is_known(post):
+    assert ${cls}AtLeast().decide(post("LOOK")) is None
+
+
+def test_contract(post):
+    check_plugin($cls())
+    check_plugin(${cls}AtLeast(), post(features={"$name": 0.9}))
+''',
 }
-_KEYS = {"filter": "filter", "ranker": "rank", "selector": "select"}
+_KEYS = {"filter": "filter", "ranker": "rank", "selector": "select", "hydrator": "filter"}
 _WORDS = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[_-][A-Za-z0-9]+)*")
 
 
@@ -150,10 +235,11 @@ def new_plugin(name: str, kind: Kind, folder: Path) -> None:
         yaml, files = write_plugin(name, kind, folder)
     except OSError as error:
         raise Mistake(f"{error.filename}: cannot be written: {error.strerror}") from error
+    used = f"{yaml}_at_least" if kind == "hydrator" else yaml
     for file in files:
         click.echo(f"wrote {file}")
     click.echo(
-        f"\nNow change {files[0]}, write `{yaml}` under {_KEYS[kind]}: in config.yaml, and run:\n"
+        f"\nNow change {files[0]}, write `{used}` under {_KEYS[kind]}: in config.yaml, and run:\n"
         "  pytest           # its test (pip install pytest), and all examples\n"
         "  feedkit check    # is config.yaml right?"
     )

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 from collections.abc import Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Literal
 
 import click
 
 from feedkit.cli.group import Mistake, cli, config_was_named, count, feed_called, load, with_config
-from feedkit.cli.new_plugin import new_plugin
+from feedkit.cli.new_plugin import Kind, new_plugin
 
 
 @cli.command(short_help="Make a project, or a plugin in it.")
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.argument("name", required=False)
 @click.option(
-    "--kind", type=click.Choice(["filter", "ranker", "selector"]), default="filter",
+    "--kind", type=click.Choice(["filter", "ranker", "selector", "hydrator"]), default="filter",
     show_default=True, help="What kind of plugin.",
 )  # fmt: skip
-def new(directory: Path, name: str | None, kind: Literal["filter", "ranker", "selector"]) -> None:
+def new(directory: Path, name: str | None, kind: Kind) -> None:
     """Make DIRECTORY with a configuration, an example plugin and what a PaaS needs.
 
     In a project, `feedkit new plugin NAME` writes a plugin into feeds/ and a test of it into
@@ -65,10 +65,24 @@ def _copied(directory: Path) -> Iterator[Path]:
 
 @cli.command(short_help="Report every mistake of the configuration.")
 @with_config
-def check(config: Path) -> None:
-    """Report every problem of the configuration, each with its place."""
-    service = load(config)
+@click.option("--deploy", is_flag=True, help="Also what will bite on a host.")
+def check(config: Path, deploy: bool) -> int:
+    """Report every problem of the configuration, each with its place.
+
+    --deploy also looks at the files beside it and at the environment, for what will bite on a PaaS
+    or a server: ✗ will not work so, and the exit code is 1; ! is a warning, which may be meant so.
+    Nothing is asked over the network; `feedkit doctor` does that.
+    """
+    from feedkit.config.deploy import advise
+    from feedkit.extras import collected
+
+    with collected() as extras:
+        service = load(config)
     click.echo(f"{config}: {count(len(service.feeds), 'feed')}, no problems")
+    found = advise(service, extras, os.environ, "backfill" in cli.commands) if deploy else []
+    for one in found:
+        click.echo(f"{'✗' if one.serious else '!'} {one.said}\n    → {one.remedy}")
+    return 1 if any(one.serious for one in found) else 0
 
 
 @cli.command(short_help="Try the feeds' examples and your own plugins.")

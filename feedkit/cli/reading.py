@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,8 @@ from feedkit.cli.group import cli, feed_called, load, open_checked, with_config
 if TYPE_CHECKING:
     from feedkit.post import Post
     from feedkit.settings import FeedConfig, Service
-    from feedkit.store import Store, StoredPost
+    from feedkit.store import Store
+    from feedkit.why import Explanation
 
 _TEXT = 90  # characters of a post that `show` prints
 
@@ -68,7 +68,8 @@ def _text(post: Post) -> str:
 def why(
     config: Path, post: str | None, feed: str | None, text: str | None, lang: tuple[str, ...]
 ) -> None:
-    """Say why POST is in FEED or not, filter by filter; without FEED, for every feed.
+    """Say why POST is in FEED or not, filter by filter, and where it stands there: the terms of
+    its score, and what each selector did with it. Without FEED, for every feed.
 
     POST is an at:// URI (with a DID or a handle) or a bsky.app link. One that is not stored is
     fetched from the network. ✓ means that a filter keeps the post, ✗ that it does not, ? that
@@ -83,9 +84,10 @@ def why(
     service = load(config)
     if text is not None:
         from feedkit.testing.posts import post as made
+        from feedkit.why import explain_post
 
         for chosen in _feeds(service, post):
-            click.echo("\n".join(_tree(service, chosen, made(text, langs=lang))))
+            _tell(explain_post(service, chosen, made(text, langs=lang)))
         return
     feeds = _feeds(service, feed)
     with open_checked(service) as store:
@@ -100,57 +102,20 @@ def _why_stored_or_not(
     service: Service, store: Store, pasted: str, feeds: list[FeedConfig]
 ) -> None:
     from feedkit.identity import fetch_post, resolve_post
+    from feedkit.why import explain_stored, not_stored
 
     uri = resolve_post(pasted, service.network)
     stored = store.find_post(uri)
     if stored is None:
-        reason = (
-            "it was deleted, or its account was not active"
-            if store.is_deleted(uri)
-            else "no feed kept it, or it came before the stream was read, or it is older than "
-            "what the feeds keep"
-        )
-        click.echo(f"{uri}\nnot stored: {reason}")
+        click.echo(f"{uri}\n{not_stored(store, uri)}")
         post = fetch_post(uri, service.network)
         click.echo(f"{_text(post)}\nthe network has it; today the filters say of it:")
     else:
         post = stored.post
         click.echo(f"{uri}\n{_text(post)}")
-        if stored.hidden:
-            click.echo("hidden: its author's account is not active, so no feed shows it")
     for feed in feeds:
-        click.echo("\n".join(_tree(service, feed, post)))
-        if stored is not None:
-            for line in _otherwise(service, store, feed, stored):
-                click.echo(f"  {line}")
+        _tell(explain_stored(service, store, feed, uri, post))
 
 
-def _tree(service: Service, feed: FeedConfig, post: Post) -> Iterator[str]:
-    from feedkit.explain import MARKS, explain
-
-    verdict = explain(feed.filter, post, service.filters)
-    yield f"\n{feed.name} {MARKS[verdict.verdict]}"
-    yield from verdict.lines(1)
-
-
-def _otherwise(
-    service: Service, store: Store, feed: FeedConfig, stored: StoredPost
-) -> Iterator[str]:
-    """Why the post is in the feed, or not, other than its filter says."""
-    from feedkit.awaiting import decided
-    from feedkit.duration import duration_text
-    from feedkit.explain import explain
-    from feedkit.matcher import Matcher
-    from feedkit.times import micros
-
-    matcher = Matcher({feed.name: feed.filter}, service.keeps_missing, indexed=False)
-    wanted = feed.name in decided(matcher.match(stored.post))
-    if wanted == (feed.name in stored.feeds):
-        if wanted and explain(feed.filter, stored.post).verdict is None:
-            yield "in the feed all the same: it says `missing: yes`"
-        return
-    age = timedelta(microseconds=store.stream_clock() - micros(stored.post.sort_at))
-    if wanted and age > feed.keep:
-        yield f"not in the feed any longer: it keeps posts for {duration_text(feed.keep)}"
-    else:
-        yield "stored otherwise: the filter has changed; `feedkit jobs` decides it again"
+def _tell(explanation: Explanation) -> None:
+    click.echo("\n".join(["", *explanation.lines()]))

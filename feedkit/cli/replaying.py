@@ -25,6 +25,7 @@ from feedkit.cli.group import (
 
 if TYPE_CHECKING:
     from feedkit.event import Frame
+    from feedkit.settings import Service
     from feedkit.sources.replay import Replay
 
 _SHOWN_EVERY = 1000  # frames
@@ -60,6 +61,8 @@ def replay(config: Path, files: tuple[str, ...], to_now: bool) -> int:
         + (f"; {count(source.skipped, 'record')} left out" if source.skipped else "")
         + (f"; {count(source.bad, 'line')} not understood" if source.bad else "")
     )
+    if words := unhydrated(service):
+        click.echo(f"{words}; feedkit jobs does it later")
     if source.bad and not source.frames_seen:
         click.echo(
             f"{', '.join(files)}: no line is an event; each must be one of Jetstream, in JSON",
@@ -67,6 +70,13 @@ def replay(config: Path, files: tuple[str, ...], to_now: bool) -> int:
         )
         return 1
     return 0
+
+
+def unhydrated(service: Service) -> str:
+    """Which feeds need what only hydrators find out, where these are not asked; else nothing."""
+    waiting = {name: feed.hydrated for name, feed in service.feeds.items() if feed.hydrated}
+    words = ", ".join(sorted(frozenset().union(*waiting.values())))
+    return f"{', '.join(waiting)}: no hydrator was asked for {words}" if waiting else ""
 
 
 def _check_readable(name: str) -> None:

@@ -95,7 +95,8 @@ def serve(config: Path, host: str, port: int, workers: int) -> None:
     os.execv(
         sys.executable,
         [
-            sys.executable, "-m", "gunicorn", "feedkit.web.app:create_app()",
+            sys.executable, "-m", "gunicorn", "feedkit.web.asgi:create_front()",
+            "--worker-class", "asgi",
             "--bind", f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
             "--workers", str(workers), "--name", "feedkit",
             "--graceful-timeout", str(GRACE - 2), "--no-control-socket",

@@ -17,10 +17,14 @@ from feedkit.config.validation import report
 from feedkit.config.yamltree import Broken, MappingNode, Node, Ready, Scalar, Sequence
 from feedkit.duration import parse_duration
 from feedkit.parameters import Parameters
-from feedkit.plugin import KINDS, Filter, Plugin
+from feedkit.plugin import Filter, Plugin
+from feedkit.viewing import KINDS, kind_text
 
 # where a kind is written
-KEY_OF = {"filter": "filter", "ranker": "rank", "selector": "select", "hydrator": "hydrators"}
+KEY_OF = {
+    "filter": "filter", "viewer_filter": "viewer", "ranker": "rank", "selector": "select",
+    "hydrator": "hydrators",
+}  # fmt: skip
 P = TypeVar("P", bound=Parameters)
 
 
@@ -73,7 +77,7 @@ class Builder:
             return self._call(node.text, None, kind, node.place, path)
         if isinstance(node, Sequence):
             remedy = "; write all: (every one) or any: (at least one) above it"
-            message = f"a list is no {kind}{remedy if kind == 'filter' else ''}"
+            message = f"a list is no {kind_text(kind)}{remedy if kind == 'filter' else ''}"
             self.problems.add(node.place, path, message)
         elif isinstance(node, MappingNode) and len(node.entries) == 1:
             ((name, argument),) = node.entries.items()
@@ -105,7 +109,7 @@ class Builder:
         elif made is value and issubclass(made, KINDS[kind]):
             message = f"{made.__name__} is the class; write {made.__name__}()"
         else:
-            message = f"must be a {kind}, not {shorten(repr(value))[1:-1]}"
+            message = f"must be a {kind_text(kind)}, not {shorten(repr(value))[1:-1]}"
         self.problems.add(node.place, path, message)
         return None
 
@@ -216,13 +220,15 @@ class Builder:
     def _several(self, node: MappingNode, kind: str, path: str) -> None:
         names = list(node.entries)
         if not names:
-            self.problems.add(node.place, path, f"this mapping is empty; write the {kind}'s name")
+            self.problems.add(
+                node.place, path, f"this mapping is empty; write the {kind_text(kind)}'s name"
+            )
             return
         message = f"{in_words(names, 'and')} stand side by side here; "
         if kind == "filter":
             message += "put them as a list under all: or any:"
         else:
-            message += f"a {kind} is one name with its parameters below it"
+            message += f"a {kind_text(kind)} is one name with its parameters below it"
         self.problems.add(node.places[names[1]], path, message)
 
     def _unknown(self, name: str, kind: str) -> str:
@@ -230,7 +236,7 @@ class Builder:
             if other != kind and name in table and other in KEY_OF:
                 return _wrong_kind(name, other)
         known = [*self.registry[kind], *(self.named if kind == "filter" else ())]
-        return f"no {kind} is called {shorten(name)}{did_you_mean(name, known)}"
+        return f"no {kind_text(kind)} is called {shorten(name)}{did_you_mean(name, known)}"
 
 
 _PLAIN = Shape()
@@ -242,7 +248,7 @@ def _first_takes_mapping(cls: type[Parameters]) -> bool:
 
 
 def _wrong_kind(name: str, kind: str) -> str:
-    return f"{name} is a {kind}: write it under {KEY_OF[kind]}:"
+    return f"{name} is a {kind_text(kind)}: write it under {KEY_OF[kind]}:"
 
 
 def _no_parameter(cls: type[Parameters], label: str, key: str) -> str:

@@ -22,14 +22,18 @@ from pydantic import ValidationError
 from feedkit.config.problems import ConfigError, Place, Problems
 from feedkit.config.validation import plain
 from feedkit.filters import FILTERS
+from feedkit.filters.viewer import VIEWER_FILTERS
 from feedkit.hydrators import HYDRATORS
 from feedkit.parameters import PluginDefinitionError
-from feedkit.plugin import KINDS, All, Any, Feed, Not, Plugin
+from feedkit.plugin import All, Any, Feed, Not, Plugin
 from feedkit.rankers import RANKERS
 from feedkit.selectors import SELECTORS
+from feedkit.viewing import KINDS, kind_text
 
 GROUP = "feedkit.plugins"
-BUILT_IN: tuple[type[Plugin], ...] = (All, Any, Not, *FILTERS, *RANKERS, *SELECTORS, *HYDRATORS)
+BUILT_IN: tuple[type[Plugin], ...] = (
+    All, Any, Not, *FILTERS, *VIEWER_FILTERS, *RANKERS, *SELECTORS, *HYDRATORS,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,9 @@ class Found:
         other = table.setdefault(name, cls)
         if other is not cls:
             first = self.places.get(other) or place_of(other, _own_file(other))
-            message = f"the {cls.kind} {name!r} exists already, at {first}; rename this one"
+            message = (
+                f"the {kind_text(cls.kind)} {name!r} exists already, at {first}; rename this one"
+            )
             problems.add(place_of(cls, file), "", message)
         elif file:
             self.places.setdefault(cls, place_of(cls, file))

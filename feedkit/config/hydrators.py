@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from feedkit.config.problems import Place, Problems, did_you_mean, in_words, shorten
 from feedkit.config.validation import plain
-from feedkit.needs import COUNTS
+from feedkit.needs import STORED
 from feedkit.parameters import Parameters
 from feedkit.plugin import Hydrator, Plugin
 
@@ -64,7 +64,7 @@ def fault(hydrator: Hydrator) -> str:
     if not isinstance(hydrator.provides, Mapping) or not hydrator.provides:
         return 'provides must name words and their types, such as {"bird": float}'
     for word, kind in hydrator.provides.items():
-        if not isinstance(word, str) or not word.isidentifier() or word in COUNTS:
+        if not isinstance(word, str) or not word.isidentifier() or word in STORED:
             return f"provides: {word!r} cannot be a word; write a name such as bird_score"
         try:
             if isinstance(kind, str):

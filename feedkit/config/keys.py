@@ -7,10 +7,11 @@ JSON Schema. What a checked configuration is turned into stands in `feedkit.sett
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from feedkit.addresses import post_or_feed
 from feedkit.config.names import (
     Account,
     Description,
@@ -25,7 +26,9 @@ from feedkit.config.names import (
 from feedkit.parameters import Parameters
 from feedkit.plugin import Filter, Hydrator, Ranker, Selector
 from feedkit.rankers import Newest
+from feedkit.settings import STREAMS as STREAM_URLS
 from feedkit.settings import Example, FeedConfig, Network, Service, Stream
+from feedkit.viewing import ViewerFilter
 
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 
@@ -57,7 +60,7 @@ class _StreamKeys(Parameters):
 class Jetstream(_StreamKeys):
     """Jetstream (version 2): the network's events as JSON, little to receive."""
 
-    url: SocketURL = Field(Stream.url, description="where it is, ws:// or wss://")
+    url: SocketURL = Field(STREAM_URLS["jetstream"], description="where it is, ws:// or wss://")
     compress: bool = Field(Stream.compress, description="ask for zstd, a third of the bytes")
 
 
@@ -65,7 +68,7 @@ class Firehose(_StreamKeys):
     """The firehose of a relay or of one PDS: signed commits, everything there is."""
 
     url: SocketURL = Field(
-        "wss://bsky.network/xrpc/com.atproto.sync.subscribeRepos",
+        STREAM_URLS["firehose"],
         description="where it is, ws:// or wss://",
     )
 
@@ -90,6 +93,19 @@ class FeedKeys(Parameters):
     rank: Ranker = Field(Newest(), description="in which order they come")
     select: tuple[Selector, ...] = Field(
         (), description="what is done to the ranked list, in order"
+    )
+    viewer: tuple[ViewerFilter, ...] = Field(
+        (), description="which of its posts whom are shown: viewer filters, all of which must keep"
+    )
+    signed_out: str = Field(
+        FeedConfig.signed_out,
+        description="what somebody gets who is not signed in, or whose follows are not known yet: "
+        "`everyone` (the feed without its viewer filters), `refuse`, or the name of another feed",
+    )
+    when_empty: Annotated[str, AfterValidator(post_or_feed)] = Field(
+        FeedConfig.when_empty,
+        description="what is shown where nothing is left to be shown: the address of a post, or "
+        "the name of another feed",
     )
     display_name: DisplayName = Field(
         "", description="the name in the app, at most 24 characters; else the record key"

@@ -19,10 +19,12 @@ from feedkit.config.keys import (
     NetworkKeys,
 )
 from feedkit.config.links import Links
+from feedkit.config.mixes import check_mixes
 from feedkit.config.names import did_web, graphemes
 from feedkit.config.ordinary import refusal
 from feedkit.config.people import check_files
 from feedkit.config.problems import ConfigError, Place, Problems
+from feedkit.config.standins import check_stand_ins
 from feedkit.config.written import Written, all_feeds, read
 from feedkit.config.yamltree import Broken, MappingNode, Node, Scalar
 from feedkit.plugin import Filter
@@ -77,6 +79,7 @@ class _Loading:
         common = head.all_feeds if head else None
         feeds = {feed.name: self.feed(feed, defaults, common) for feed in written.values()}
         self.link(parts, feeds)
+        check_stand_ins(written, feeds, self.problems)
         if not written and not self.problems:
             self.problems.add(
                 Place(str(self.path), 1), "", "there is no feed; write one under feeds:"
@@ -182,9 +185,13 @@ class _Loading:
             keep=keys.keep,
             depth=keys.depth,
             missing=keys.missing,
+            viewer=keys.viewer,
+            signed_out=keys.signed_out,
+            when_empty=keys.when_empty,
             examples=Examples(
                 keys.examples.get("in", ()), keys.examples.get("out", ()), keys.order
             ),
+            named=frozenset(keys.model_fields_set),
             place=f"{written.place.file}:{written.place.line}",
         )
 
@@ -211,6 +218,7 @@ class _Loading:
         links.bind(self.problems)
         plugins = [one for several in self.builder.made.values() for one in several]
         check_files(plugins, self.path.parent, self.problems)
+        check_mixes(self.builder.made, feeds, self.problems)
         for name, feed in feeds.items():
             if feed is None:
                 continue

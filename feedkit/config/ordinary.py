@@ -58,6 +58,6 @@ def refusal(filter: Filter) -> str:
             )
     except CountsUnknown as error:
         return str(error)
-    except Exception:  # the plugin's own fault: its contract test and the log will tell
+    except (Exception, SystemExit):  # the plugin's fault: its contract test and the log will tell
         return ""
     return ""

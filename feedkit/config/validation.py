@@ -12,7 +12,7 @@ from feedkit.config.problems import Place, Problems, did_you_mean, in_words, sho
 from feedkit.config.yamltree import MappingNode, Node, Ready, Scalar, Sequence
 from feedkit.duration import HINT
 from feedkit.parameters import Parameters
-from feedkit.plugin import KINDS
+from feedkit.viewing import KINDS, kind_text
 
 Context = Mapping[str, Any]
 
@@ -50,7 +50,7 @@ _EXPECTED: dict[str, Callable[[Context], str]] = {
     "is_instance_of": lambda c: f"a {c['class']}",
     "string_pattern_mismatch": lambda c: f"text of the form {c['pattern']}",
 }
-_PLUGINS: dict[str, str] = {base.__name__: f"a {kind}" for kind, base in KINDS.items()}
+_PLUGINS: dict[str, str] = {base.__name__: f"a {kind_text(kind)}" for kind, base in KINDS.items()}
 _SUFFIXES = ("_type", "_parsing", "_from_float", "_parsing_size", "_class_type", "_scheme", "_size")
 
 

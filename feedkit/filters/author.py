@@ -12,6 +12,7 @@ from feedkit.accounts import (
     Lists,
     NotKnownYet,
 )
+from feedkit.keys import KeySet
 from feedkit.plugin import Field, Filter, Key
 from feedkit.post import Post
 
@@ -19,7 +20,23 @@ ACCOUNTS = "DIDs, handles, lists, starter packs, {followed_by: …}, {file: …}
 ANYBODY = AccountsOrPosts()
 
 
-class Author(Filter):
+class _ByAuthors(Filter):
+    """Posts by some accounts, however these are written."""
+
+    def _authors(self) -> Accounts:
+        raise NotImplementedError
+
+    def match(self, post: Post) -> bool:
+        return post.author in self._authors()
+
+    def keys(self) -> AbstractSet[Key]:
+        return _keys("author", self._authors())
+
+    def explain(self, post: Post) -> str:
+        return ", ".join(self._authors().via(post.author))
+
+
+class Author(_ByAuthors):
     """Posts by these accounts. They may be written as [any accounts](#accounts): one by one, as a
     list or starter pack, as those whom somebody follows, as a file.
 
@@ -30,17 +47,11 @@ class Author(Filter):
 
     accounts: Authors = Field(description=f"whose posts: {ACCOUNTS}")
 
-    def match(self, post: Post) -> bool:
-        return post.author in self.accounts
-
-    def keys(self) -> AbstractSet[Key]:
-        return _keys("author", self.accounts)
-
-    def explain(self, post: Post) -> str:
-        return _via(self.accounts, post.author)
+    def _authors(self) -> Accounts:
+        return self.accounts
 
 
-class InList(Filter):
+class InList(_ByAuthors):
     """Posts by those who are on a list, or in a starter pack.
 
     ```yaml
@@ -50,17 +61,11 @@ class InList(Filter):
 
     lists: Lists = Field(description="addresses of lists and starter packs")
 
-    def match(self, post: Post) -> bool:
-        return post.author in self.lists
-
-    def keys(self) -> AbstractSet[Key]:
-        return _keys("author", self.lists)
-
-    def explain(self, post: Post) -> str:
-        return _via(self.lists, post.author)
+    def _authors(self) -> Accounts:
+        return self.lists
 
 
-class FollowedBy(Filter):
+class FollowedBy(_ByAuthors):
     """Posts by those whom an account follows; of several accounts, whom any of them follows.
 
     ```yaml
@@ -70,14 +75,8 @@ class FollowedBy(Filter):
 
     accounts: Followed = Field(description="who follows: DIDs or handles")
 
-    def match(self, post: Post) -> bool:
-        return post.author in self.accounts
-
-    def keys(self) -> AbstractSet[Key]:
-        return _keys("author", self.accounts)
-
-    def explain(self, post: Post) -> str:
-        return _via(self.accounts, post.author)
+    def _authors(self) -> Accounts:
+        return self.accounts
 
 
 class Mentions(Filter):
@@ -164,11 +163,7 @@ class Quote(Filter):
 
 def _keys(kind: str, accounts: Accounts) -> AbstractSet[Key]:
     """No others can match: a post of somebody who is not known yet is undecided."""
-    return {(kind, did) for did in accounts.known}
-
-
-def _via(accounts: Accounts, did: str) -> str:
-    return ", ".join(accounts.via(did))
+    return KeySet(many=[(kind, members) for members in accounts.sets])
 
 
 def _owner(uri: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from functools import reduce
+from operator import or_
 from typing import Literal, Self
 
 from pydantic import PrivateAttr, model_validator
@@ -93,7 +95,7 @@ class AtLeastOf(Filter):
         enough = len(self.filters) - self.number + 1
         if len(known) < enough:
             return None
-        return set().union(*sorted(known, key=commonness)[:enough])
+        return reduce(or_, sorted(known, key=commonness)[:enough])
 
     def explain(self, post: Post) -> str:
         matched = sum(part.decide(post) is True for part in self.filters)

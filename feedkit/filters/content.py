@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import Literal
-from urllib.parse import urlsplit
 
 from feedkit.addresses import Site, ascii_host, unicode_host
+from feedkit.links import host_of, path_of
 from feedkit.plugin import Field, Filter, Key
 from feedkit.post import Post
 
@@ -31,14 +32,6 @@ def media(post: Post) -> dict[Medium, int]:
         gif = host_of(post.external.uri) in _GIF_HOSTS
         found["gif" if gif else "link"] = 1
     return found
-
-
-def host_of(url: str) -> str:
-    """The host of `url`, without `www.`; empty where there is none."""
-    try:
-        return (urlsplit(url).hostname or "").removeprefix("www.")
-    except ValueError:  # such as http://[
-        return ""
 
 
 class HasMedia(Filter):
@@ -99,27 +92,32 @@ class LinksTo(Filter):
 
     @cached_property
     def _forms(self) -> frozenset[tuple[str, str]]:
-        """(host, path) of each site; a host that is not ASCII in both of its spellings."""
-        pairs = (site.partition("/") for site in self.sites)
-        return frozenset(
-            (form, slash + path)
-            for host, slash, path in pairs
-            for form in (ascii_host(host), unicode_host(host))
-        )
+        return hosts_and_paths(self.sites)
 
     def _links(self, post: Post, site: tuple[str, str]) -> bool:
         host, path = site
         if host not in post.domains:
             return False
-        return not path or any(_below(link, host, path) for link in post.links)
+        return not path or any(below(link, host, path) for link in post.links)
 
 
-def _below(link: str, host: str, path: str) -> bool:
+def hosts_and_paths(sites: Iterable[str]) -> frozenset[tuple[str, str]]:
+    """(host, path) of each site; a host that is not ASCII in both of its spellings."""
+    pairs = (site.partition("/") for site in sites)
+    return frozenset(
+        (form, slash + path)
+        for host, slash, path in pairs
+        for form in (ascii_host(host), unicode_host(host))
+    )
+
+
+def below(link: str, host: str, path: str) -> bool:
+    """Whether `link` leads to `host` or a subdomain, and to `path` or below it."""
     linked = host_of(link)
     if linked != host and not linked.endswith(f".{host}"):
         return False
     # Without a slash at its end, /python must not take /pythonista.
-    return f"{urlsplit(link).path}/".startswith(f"{path}/")
+    return f"{path_of(link)}/".startswith(f"{path}/")
 
 
 class Labelled(Filter):

@@ -17,7 +17,7 @@ from feedkit.plugin import Field, Filter
 from feedkit.post import EPOCH, Post, from_mapping
 from feedkit.times import Period
 
-_MISSING = "the verdict where it cannot be found out; else the feed's `missing`"
+MISSING = "the verdict where it cannot be found out; else the feed's `missing`"
 
 
 class NewAccount(Filter):
@@ -31,7 +31,7 @@ class NewAccount(Filter):
     younger_than: Period = Field(
         default=timedelta(days=30), description="how old an account is that is not new any more"
     )
-    missing: bool | None = Field(default=None, description=_MISSING)
+    missing: bool | None = Field(default=None, description=MISSING)
 
     @property
     def needs(self) -> AbstractSet[str]:
@@ -61,16 +61,11 @@ class AuthorFollowers(Filter):
 
     least: int | None = Field(default=None, ge=0, description="how many at least")
     most: int | None = Field(default=None, ge=0, description="how many at most")
-    missing: bool | None = Field(default=None, description=_MISSING)
+    missing: bool | None = Field(default=None, description=MISSING)
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
-        if self.least is None and self.most is None:
-            raise ValueError("needs least, most, or both")
-        if self.least is not None and self.most is not None and self.most < self.least:
-            raise ValueError(
-                f"asks for at least {self.least} and at most {self.most}; no post could match"
-            )
+        _check_bounds(self.least, self.most)
         return self
 
     @property
@@ -78,10 +73,7 @@ class AuthorFollowers(Filter):
         return frozenset({"author_followers"})
 
     def match(self, post: Post) -> bool:
-        followers = post.features["author_followers"]
-        return (self.least is None or followers >= self.least) and (
-            self.most is None or followers <= self.most
-        )
+        return _within(post.features["author_followers"], self.least, self.most)
 
     def when_missing(self) -> bool | None:
         return self.missing
@@ -90,13 +82,56 @@ class AuthorFollowers(Filter):
         return f"{post.features['author_followers']:,} followers"
 
 
+class AuthorRate(Filter):
+    """Posts by accounts that post so often, replies included: posts a day, counted over the newest
+    hundred entries of their feed, however long these took (see the hydrator `posting_rate`).
+
+    ```yaml
+    author_rate: {most: 10}
+    ```
+    """
+
+    least: float | None = Field(default=None, ge=0, description="posts a day at least")
+    most: float | None = Field(default=None, ge=0, description="posts a day at most")
+    missing: bool | None = Field(default=None, description=MISSING)
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        _check_bounds(self.least, self.most)
+        return self
+
+    @property
+    def needs(self) -> AbstractSet[str]:
+        return frozenset({"author_rate"})
+
+    def match(self, post: Post) -> bool:
+        return _within(post.features["author_rate"], self.least, self.most)
+
+    def when_missing(self) -> bool | None:
+        return self.missing
+
+    def explain(self, post: Post) -> str:
+        return f"{post.features['author_rate']:.1f} posts a day"
+
+
+def _check_bounds(least: float | None, most: float | None) -> None:
+    if least is None and most is None:
+        raise ValueError("needs least, most, or both")
+    if least is not None and most is not None and most < least:
+        raise ValueError(f"asks for at least {least:g} and at most {most:g}; no post could match")
+
+
+def _within(number: float, least: float | None, most: float | None) -> bool:
+    return (least is None or number >= least) and (most is None or number <= most)
+
+
 class OtherPost(Filter):
     """A filter by another post, which a hydrator brings under `word`."""
 
     word: ClassVar[str]
 
     filter: Filter = Field(description="what that post must be")
-    missing: bool | None = Field(default=None, description=_MISSING)
+    missing: bool | None = Field(default=None, description=MISSING)
 
     @field_validator("filter")
     @classmethod

@@ -5,15 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx
 
 import feedkit
+from feedkit.appview import AppView
 from feedkit.context import MOST_BYTES, Tables
-from feedkit.people.appview import AppView
 from feedkit.post import Post
 from feedkit.settings import Network
 from feedkit.sources.records import BadRecord, post_from_record
@@ -25,7 +25,7 @@ LONGEST = 30.0  # seconds for what is fetched
 POSTS = 25  # the most that app.bsky.feed.getPosts gives at once
 
 
-class WebContext:
+class WebContext(AbstractContextManager["WebContext"]):
     """The context of one hydrator; see `feedkit.context.Context`."""
 
     def __init__(self, network: Network, store: Store) -> None:
@@ -69,19 +69,11 @@ class WebContext:
                     raise TimeoutError(f"{url} took more than {LONGEST:.0f} s")
         return body
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if "http" in self.__dict__:
             self.http.close()
         if "_appview" in self.__dict__:
-            self._appview.__exit__(kind, error, trace)
+            self._appview.close()
 
 
 def _post(view: Any) -> Post | None:

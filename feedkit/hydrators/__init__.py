@@ -5,8 +5,14 @@ from __future__ import annotations
 
 from feedkit.hydrators.authors import AuthorProfile
 from feedkit.hydrators.posts import Parent, Quoted
+from feedkit.hydrators.rates import PostingRate
+from feedkit.hydrators.sentences import SentenceVector
 from feedkit.plugin import Hydrator
 
-HYDRATORS: tuple[type[Hydrator], ...] = (AuthorProfile, Quoted, Parent)
+HYDRATORS: tuple[type[Hydrator], ...] = (
+    AuthorProfile, PostingRate, Quoted, Parent, SentenceVector,
+)  # fmt: skip
 
-__all__ = ["HYDRATORS", "AuthorProfile", "Parent", "Quoted"]
+__all__ = [
+    "HYDRATORS", "AuthorProfile", "Parent", "PostingRate", "Quoted", "SentenceVector",
+]  # fmt: skip

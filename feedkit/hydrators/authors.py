@@ -49,7 +49,7 @@ def _numbers(profile: Mapping[str, Any]) -> dict[str, Any]:
         "author_followers": _count(profile.get("followersCount")),
         "author_follows": _count(profile.get("followsCount")),
         "author_posts": _count(profile.get("postsCount")),
-        "author_created": _seconds(profile.get("createdAt")),
+        "author_created": seconds(profile.get("createdAt")),
     }
 
 
@@ -57,7 +57,8 @@ def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def _seconds(text: object) -> float | None:
+def seconds(text: object) -> float | None:
+    """The moment that `text` names, in seconds since 1970; None where it names none."""
     try:
         made = datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:

@@ -28,7 +28,8 @@ class Membership:
     def __init__(self, service: Service, store: Store) -> None:
         self._store = store
         self._roots = {
-            name: (feed.filter, feed.rank, *feed.select) for name, feed in service.feeds.items()
+            name: (feed.filter, feed.rank, *feed.select, *feed.viewer)
+            for name, feed in service.feeds.items()
         }
         self._uses = {name: _sources(roots) for name, roots in self._roots.items()}
         self._uses = {name: sources for name, sources in self._uses.items() if sources}

@@ -8,8 +8,8 @@ import time
 from collections.abc import Collection
 
 from feedkit.accounts import Source
+from feedkit.appview import AppView, Away, Gone, Unresolved
 from feedkit.matcher import Matcher
-from feedkit.people.appview import AppView, Away, Gone, Unresolved
 from feedkit.people.membership import Membership
 from feedkit.people.resolving import Partly, Resolving
 from feedkit.settings import Service
@@ -140,11 +140,12 @@ class Refreshing:
         wait = AFTER_FAILURE if known else AFTER_FAILURE // 4
         self._sets.failed(source.key, str(error), _now() + wait * SECOND)
         feeds = ", ".join(self._members.deciding([source])[:5])
+        until = f"filters with it match nothing ({feeds})" if feeds else "no votes by them count"
         self._say(
             source,
             f"{error}; those who it meant until now are kept"
             if known
-            else f"{error}; until it is known, filters with it match nothing ({feeds})",
+            else f"{error}; until it is known, {until}",
         )
 
     def _was_known(self, source: Source) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from feedkit.accounts import Source, read_file
-from feedkit.people.appview import AppView, Away, Gone, Unresolved
+from feedkit.appview import AppView, Away, Gone, Unresolved
 from feedkit.sources.syntax import is_did
 
 AT_ONCE = 25  # handles in a request

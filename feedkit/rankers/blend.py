@@ -8,8 +8,9 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
+from feedkit.ordering import number_text, sentence
 from feedkit.parameters import Parameters
-from feedkit.plugin import Field, Filter, Ranker
+from feedkit.plugin import Field, Filter, Ranker, Term
 from feedkit.post import Post, Request
 from feedkit.rankers.time import Newest
 
@@ -50,6 +51,32 @@ class Blend(Ranker):
             for number, value in enumerate(scaled(part.ranker.score_many(posts, request))):
                 total[number] += part.weight * value
         return total
+
+    def explain(self, post: Post, request: Request) -> Sequence[Term]:
+        return self.explain_among(post, [post], request)
+
+    def explain_among(self, post: Post, posts: Sequence[Post], request: Request) -> Sequence[Term]:
+        return [self._term(part, post, posts, request) for part in self.parts]
+
+    def _term(self, part: BlendPart, post: Post, posts: Sequence[Post], request: Request) -> Term:
+        number = [other.uri for other in posts].index(post.uri)
+        scores = part.ranker.score_many(posts, request)
+        terms = part.ranker.explain_among(post, posts, request)
+        made = sentence(terms) if terms else number_text(scores[number])
+        if self.scale == "rank":
+            scaled = by_rank(scores)[number]
+            told = f"beats {scaled:.1%} of the other {len(posts) - 1:,}"
+        else:
+            scaled = by_range(scores)[number]
+            told = f"from {number_text(min(scores))} to {number_text(max(scores))}"
+        return Term(
+            part.ranker.yaml_name(),
+            part.weight * scaled,
+            parts=(
+                Term("weight", part.weight),
+                Term(self.scale, scaled, f"{told}, with {made}", "×"),
+            ),
+        )
 
 
 def by_rank(scores: Sequence[float]) -> list[float]:
@@ -102,6 +129,22 @@ class Boost(Ranker):
     def score_many(self, posts: Sequence[Post], request: Request) -> list[float]:
         scores = self.ranker.score_many(posts, request)
         return [self._changed(post, score) for post, score in zip(posts, scores, strict=True)]
+
+    def explain(self, post: Post, request: Request) -> Sequence[Term]:
+        return self.explain_among(post, [post], request)
+
+    def explain_among(self, post: Post, posts: Sequence[Post], request: Request) -> Sequence[Term]:
+        number = [other.uri for other in posts].index(post.uri)
+        score = self.ranker.score_many(posts, request)[number]
+        parts = tuple(self.ranker.explain_among(post, posts, request))
+        own = Term(self.ranker.yaml_name(), score, parts=parts)
+        name, verdict = self.filter.yaml_name(), self.filter.decide(post)
+        if verdict is not True:
+            said = "does not match" if verdict is False else "cannot say yet"
+            return (own, Term("boost", 1.0, f"none: {name} {said}", "×"))
+        found = self.filter.explain(post)
+        matched = f"{name} matches{f': {found}' if found else ''}"
+        return (own, Term("boost", self.factor, matched, "×" if score > 0 else "÷"))
 
     def _changed(self, post: Post, score: float) -> float:
         if self.filter.decide(post) is not True:

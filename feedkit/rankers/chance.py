@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from feedkit.chance import fraction
-from feedkit.plugin import Field, Ranker
-from feedkit.post import Post, Request
+from feedkit.plugin import Field, Ranker, Term
+from feedkit.post import EPOCH, Post, Request
 from feedkit.times import Period, turn
 
 
@@ -23,3 +24,8 @@ class Random(Ranker):
 
     def score(self, post: Post, request: Request) -> float:
         return fraction("random", self.salt, turn(request.now, self.every), post.uri)
+
+    def explain(self, post: Post, request: Request) -> Sequence[Term]:
+        until = EPOCH + (turn(request.now, self.every) + 1) * self.every
+        drawn = f"drawn by its address; drawn anew at {until:%Y-%m-%d %H:%M:%S} UTC"
+        return (Term("chance", self.score(post, request), drawn),)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import timedelta
 
-from feedkit.plugin import COUNTS, Field, Ranker
+from feedkit.duration import duration_text
+from feedkit.plugin import COUNTS, Field, Term
 from feedkit.post import Post, Request
-from feedkit.rankers.votes import Votes, age_hours
+from feedkit.rankers.votes import Counting, Votes, age_hours, happened, hours_text, sunk_term
 from feedkit.times import Period
 
 _REDDIT_BEGAN = 1134028003  # seconds since 1970: 2005-12-08, from which Reddit counts
@@ -34,6 +36,9 @@ class Gravity(Votes):
         sunk = math.pow(age_hours(post, request.now) + 2, self.gravity)
         return self.points(post) / sunk
 
+    def explain(self, post: Post, request: Request) -> Sequence[Term]:
+        return (self.points_term(post), sunk_term(age_hours(post, request.now), self.gravity))
+
 
 class RedditHot(Votes):
     """Reddit's hot ranking: sign(points) · log10(max(|points|, 1)) + seconds / pace. Ten times
@@ -51,10 +56,21 @@ class RedditHot(Votes):
     )
 
     def score(self, post: Post, request: Request) -> float:
+        return self._order(post) + self._time(post)
+
+    def _order(self, post: Post) -> float:
         points = self.points(post)
-        order = math.copysign(math.log10(max(abs(points), 1)), points)
-        since = post.sort_at.timestamp() - _REDDIT_BEGAN
-        return order + since / self.pace.total_seconds()
+        return math.copysign(math.log10(max(abs(points), 1)), points)
+
+    def _time(self, post: Post) -> float:
+        return (post.sort_at.timestamp() - _REDDIT_BEGAN) / self.pace.total_seconds()
+
+    def explain(self, post: Post, request: Request) -> Sequence[Term]:
+        points, hours = self.points_term(post), self.pace / timedelta(hours=1)
+        return (
+            Term("votes", self._order(post), f"log10 of {points.value:g} points: {points.because}"),
+            Term("time", self._time(post), f"since 2005-12-08, in spans of {hours:.4g} h"),
+        )
 
 
 class HalfLife(Votes):
@@ -70,8 +86,15 @@ class HalfLife(Votes):
     )
 
     def score(self, post: Post, request: Request) -> float:
+        return self.points(post) * self._left(age_hours(post, request.now))
+
+    def _left(self, age: float) -> float:
+        return math.pow(0.5, age / (self.half_life / timedelta(hours=1)))
+
+    def explain(self, post: Post, request: Request) -> Sequence[Term]:
         age = age_hours(post, request.now)
-        return self.points(post) * math.pow(0.5, age / (self.half_life / timedelta(hours=1)))
+        because = f"½ ^ ({hours_text(age)} / {duration_text(self.half_life)})"
+        return (self.points_term(post), Term("age", self._left(age), because, "×"))
 
 
 class Fading(Votes):
@@ -90,8 +113,17 @@ class Fading(Votes):
     )
 
     def score(self, post: Post, request: Request) -> float:
-        part = age_hours(post, request.now) / (self.window / timedelta(hours=1))
-        return self.points(post) * max(0.0, 1 - part * part)
+        return self.points(post) * self._left(age_hours(post, request.now))
+
+    def _left(self, age: float) -> float:
+        part = age / (self.window / timedelta(hours=1))
+        return max(0.0, 1 - part * part)
+
+    def explain(self, post: Post, request: Request) -> Sequence[Term]:
+        age = age_hours(post, request.now)
+        because = f"1 - ({hours_text(age)} / {duration_text(self.window)})²"
+        because += "" if self._left(age) else ", but not below 0"
+        return (self.points_term(post), Term("age", self._left(age), because, "×"))
 
 
 class Top(Votes):
@@ -111,8 +143,14 @@ class Top(Votes):
             return _BELOW_ALL - age
         return max(self.points(post), _BELOW_ALL + 1)
 
+    def explain(self, post: Post, request: Request) -> Sequence[Term]:
+        score, age = self.score(post, request), age_hours(post, request.now)
+        if self.window is None or score > _BELOW_ALL:
+            return (Term("points", score, self.points_term(post).because),)
+        return (Term("age", score, f"{hours_text(age)}, older than {duration_text(self.window)}"),)
 
-class Conversation(Ranker):
+
+class Conversation(Counting):
     """Posts that people talk about rather than tap on:
     talk · talk / (talk + likes + reposts + calm) / (hours + 2) ^ gravity,
     with talk = replies + quotes.
@@ -134,9 +172,24 @@ class Conversation(Ranker):
 
     @property
     def needs(self) -> AbstractSet[str]:
-        return COUNTS
+        return self.counting(COUNTS)
 
     def score(self, post: Post, request: Request) -> float:
-        talk = post.replies + post.quotes
-        share = talk / (talk + post.likes + post.reposts + self.calm)
+        talk, share = self._talk(post)
         return talk * share / math.pow(age_hours(post, request.now) + 2, self.gravity)
+
+    def _talk(self, post: Post) -> tuple[int, float]:
+        post = self.counted(post)
+        talk = post.replies + post.quotes
+        return talk, talk / (talk + post.likes + post.reposts + self.calm)
+
+    def explain(self, post: Post, request: Request) -> Sequence[Term]:
+        talk, share = self._talk(post)
+        post = self.counted(post)
+        told = {name: happened(getattr(post, name), name) for name in sorted(COUNTS)}
+        taps = f"{told['likes']} + {told['reposts']}"
+        return (
+            Term("talk", talk, f"{told['replies']} + {told['quotes']}"),
+            Term("share of talk", share, f"{talk} / ({talk} + {taps} + {self.calm:g})", "×"),
+            sunk_term(age_hours(post, request.now), self.gravity),
+        )

@@ -6,16 +6,16 @@ import ast
 import difflib
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property, lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator
 
-from feedkit.plugin import COUNTS, Field, Ranker
+from feedkit.plugin import COUNTS, Field, Term
 from feedkit.post import Post, Request
-from feedkit.rankers.votes import age_hours
+from feedkit.rankers.votes import Counting, age_hours
 
 _LONGEST = 500  # characters
 Values = Mapping[str, float]
@@ -133,7 +133,7 @@ def _formula(text: str) -> str:
     return text.strip()
 
 
-class Expression(Ranker):
+class Expression(Counting):
     """A formula over a post's numbers: + - * / **, parentheses, log, log2, log10, exp, sqrt, abs,
     min, max.
 
@@ -152,18 +152,33 @@ class Expression(Ranker):
 
     @property
     def needs(self) -> AbstractSet[str]:
-        return self._parsed[1] & COUNTS
+        return self.counting(self._parsed[1] & COUNTS)
 
     @cached_property
     def _parsed(self) -> tuple[Formula, frozenset[str]]:
         return parse(self.formula)
 
     def score(self, post: Post, request: Request) -> float:
-        formula, names = self._parsed
+        return self._result(self._values_of(post, request)) or 0.0
+
+    def explain(self, post: Post, request: Request) -> Sequence[Term]:
+        values = self._values_of(post, request)
+        given = ", ".join(f"{name} = {value:.4g}" for name, value in sorted(values.items()))
+        because = f"{self.formula}{f', where {given}' if given else ''}"
+        result = self._result(values)
+        if result is None:
+            return (Term("formula", 0.0, f"{because}: the result is no number, which counts as 0"),)
+        return (Term("formula", result, because),)
+
+    def _values_of(self, post: Post, request: Request) -> Values:
         hours = age_hours(post, request.now)
-        values = {name: float(_NAMES[name](post, hours)) for name in names}
+        post = self.counted(post)
+        return {name: float(_NAMES[name](post, hours)) for name in self._parsed[1]}
+
+    def _result(self, values: Values) -> float | None:
+        """The result, or None where it is no number."""
         try:
-            result = formula(values)
+            result = self._parsed[0](values)
         except (ArithmeticError, ValueError):
-            return 0.0
-        return result if math.isfinite(result) else 0.0
+            return None
+        return result if math.isfinite(result) else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from feedkit.plugin import Ranker
+from collections.abc import Sequence
+
+from feedkit.plugin import Ranker, Term
 from feedkit.post import Post, Request
 
 
@@ -16,3 +18,7 @@ class Newest(Ranker):
 
     def score(self, post: Post, request: Request) -> float:
         return post.sort_at.timestamp()
+
+    def explain(self, post: Post, request: Request) -> Sequence[Term]:
+        when = f"{post.sort_at:%Y-%m-%d %H:%M:%S} UTC, in seconds since 1970"
+        return (Term("time", post.sort_at.timestamp(), when),)

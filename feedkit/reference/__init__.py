@@ -18,10 +18,12 @@ from feedkit.reference.people import ACCOUNTS
 from feedkit.reference.schema import json_schema
 from feedkit.reference.wording import default_text, limits_text, prose, summary, type_text
 from feedkit.settings import Example
+from feedkit.viewing import kind_text
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 HEADINGS = {
-    "filter": "Filters", "ranker": "Rankers", "selector": "Selectors", "hydrator": "Hydrators",
+    "filter": "Filters", "viewer_filter": "Viewer filters", "ranker": "Rankers",
+    "selector": "Selectors", "hydrator": "Hydrators",
 }  # fmt: skip
 _GENERATED = "<!-- Written by `python -m feedkit.reference`, from the classes. Change these. -->\n"
 
@@ -48,7 +50,7 @@ def describe(found: Found, name: str) -> str:
     parts = []
     for cls in matches:
         text = prose(cls).replace("```yaml\n", "").replace("```", "").strip()
-        lines = [f"{name} ({cls.kind})", "", text, "", f"  {call_text(name, cls)}"]
+        lines = [f"{name} ({kind_text(cls.kind)})", "", text, "", f"  {call_text(name, cls)}"]
         if provided := provides_text(cls):
             lines += ["", f"  {provided}"]
         for key, kind, default, meaning in _rows(cls):

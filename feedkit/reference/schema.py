@@ -16,9 +16,9 @@ from feedkit.config.annotations import Registry, keys_of
 from feedkit.config.keys import STREAMS, FeedKeys, FileKeys, NetworkKeys, ServiceKeys
 from feedkit.duration import PATTERN
 from feedkit.parameters import Parameters
-from feedkit.plugin import KINDS
 from feedkit.reference.wording import default_text, summary
 from feedkit.settings import Example
+from feedkit.viewing import KINDS
 
 Schema = dict[str, Any]
 VARIABLE = {"type": "string", "pattern": r"\$\{"}

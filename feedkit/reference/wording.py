@@ -17,6 +17,7 @@ from feedkit.config.problems import in_words
 from feedkit.duration import duration_text
 from feedkit.parameters import Parameters
 from feedkit.plugin import Plugin
+from feedkit.viewing import kind_text
 
 _NAMES: dict[Any, str] = {
     str: "text", int: "whole number", float: "number", bool: "yes or no", timedelta: "duration",
@@ -41,7 +42,7 @@ def type_text(annotation: Any) -> str:
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return f"{type_text(arguments[1])}, by {type_text(arguments[0])}"
     if isinstance(annotation, type) and issubclass(annotation, Plugin):
-        return annotation.kind
+        return kind_text(annotation.kind)
     if isinstance(annotation, type) and issubclass(annotation, Accounts):
         return annotation.called
     return _NAMES.get(annotation) or getattr(annotation, "__name__", str(annotation)).lower()

@@ -8,8 +8,10 @@ from collections.abc import Hashable, Sequence
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 
+from feedkit.duration import duration_text
 from feedkit.plugin import Field, Selector
 from feedkit.post import Post, Request
+from feedkit.selectors.places import nth, place_of
 from feedkit.times import Period
 
 
@@ -30,6 +32,17 @@ class PerAuthor(Selector):
 
     def select(self, posts: list[Post], request: Request) -> list[Post]:
         return spread(posts, [post.author for post in posts], self.most, self.window)
+
+    def explain(
+        self, post: Post, before: Sequence[Post], after: Sequence[Post], request: Request
+    ) -> str:
+        was, now = place_of(post, before), place_of(post, after)
+        if was is None or (now is not None and now <= was):
+            return ""
+        number = sum(other.author == post.author for other in before[:was])
+        why = "had to wait" if now else f"would have to wait for more than {self.window} places"
+        rule = f"at most {self.most} may stand among {self.window}"
+        return f"the {nth(number)} of this author {why}: {rule}"
 
 
 class AuthorDecay(Selector):
@@ -52,10 +65,25 @@ class AuthorDecay(Selector):
         seen: Counter[str] = Counter()
         places: list[float] = []
         for place, post in enumerate(posts, 1):
-            share = self.floor + (1 - self.floor) * self.decay ** seen[post.author]
-            places.append(min(place / share, place + self.furthest))
+            places.append(min(place / self._share(seen[post.author]), place + self.furthest))
             seen[post.author] += 1
         return [posts[number] for number in sorted(range(len(posts)), key=places.__getitem__)]
+
+    def _share(self, above: int) -> float:
+        return self.floor + (1 - self.floor) * self.decay**above
+
+    def explain(
+        self, post: Post, before: Sequence[Post], after: Sequence[Post], request: Request
+    ) -> str:
+        was = place_of(post, before)
+        above = sum(other.author == post.author for other in before[: (was or 1) - 1])
+        if was is None or not above:
+            return ""
+        share = self._share(above)
+        down = f"{was} / {share:.3g} = {was / share:.3g}"
+        if was / share > was + self.furthest:
+            down += f", but at most {self.furthest} places down"
+        return f"the {nth(above + 1)} of this author: {down}"
 
 
 class Throttle(Selector):
@@ -81,6 +109,14 @@ class Throttle(Selector):
             else:
                 chosen.append(post)
         return chosen
+
+    def explain(
+        self, post: Post, before: Sequence[Post], after: Sequence[Post], request: Request
+    ) -> str:
+        if post in after:
+            return ""
+        rule = f"at most {self.most} of one author within {duration_text(self.period)}"
+        return f"{rule}, and better ranked ones take up the room"
 
     def _crowded(self, times: list[datetime], number: int) -> bool:
         """Whether more than `most` of `times`, that of this number among them, are close."""

@@ -29,7 +29,15 @@ class OnePerThread(Selector):
     """
 
     def select(self, posts: list[Post], request: Request) -> list[Post]:
-        return list(_first_of(posts, [{post.reply_root or post.uri} for post in posts]))
+        return list(_first_of(posts, [{_thread(post)} for post in posts]))
+
+    def explain(
+        self, post: Post, before: Sequence[Post], after: Sequence[Post], request: Request
+    ) -> str:
+        for place, other in enumerate(after, 1):
+            if other.uri != post.uri and _thread(other) == _thread(post):
+                return f"the same thread stands at place {place}"
+        return ""
 
 
 class OnePerLink(Selector):
@@ -43,6 +51,16 @@ class OnePerLink(Selector):
 
     def select(self, posts: list[Post], request: Request) -> list[Post]:
         return list(_first_of(posts, [set(map(link_identity, post.links)) for post in posts]))
+
+    def explain(
+        self, post: Post, before: Sequence[Post], after: Sequence[Post], request: Request
+    ) -> str:
+        own = {link_identity(link): link for link in post.links}
+        for place, other in enumerate(after, 1):
+            shared = own.keys() & set(map(link_identity, other.links))
+            if shared and other.uri != post.uri:
+                return f"the same link stands at place {place}: {own[min(shared)]}"
+        return ""
 
 
 class OnePerText(Selector):
@@ -64,9 +82,25 @@ class OnePerText(Selector):
     )
 
     def select(self, posts: list[Post], request: Request) -> list[Post]:
-        texts = [said(post.text) for post in posts]
-        texts = [text if len(text) >= self.least else "" for text in texts]
-        return [posts[n] for n in distinct([grams(text) for text in texts], self.similarity)]
+        return [posts[n] for n in distinct([self._grams(p) for p in posts], self.similarity)]
+
+    def _grams(self, post: Post) -> frozenset[str]:
+        text = said(post.text)
+        return grams(text if len(text) >= self.least else "")
+
+    def explain(
+        self, post: Post, before: Sequence[Post], after: Sequence[Post], request: Request
+    ) -> str:
+        own = self._grams(post)
+        for place, other in enumerate(after, 1):
+            alike = similarity(own, self._grams(other))
+            if alike >= self.similarity and other.uri != post.uri:
+                return f"a text that is {alike:.0%} the same stands at place {place}"
+        return ""
+
+
+def _thread(post: Post) -> str:
+    return post.reply_root or post.uri
 
 
 def _first_of(posts: Sequence[Post], marks: Sequence[set[str]]) -> Iterator[Post]:

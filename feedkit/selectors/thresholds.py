@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from typing import Self
 
 from pydantic import model_validator
 
+from feedkit.duration import duration_text
 from feedkit.plugin import Field, Selector
 from feedkit.post import Post, Request
 from feedkit.times import Period
@@ -47,6 +49,16 @@ class AtLeast(Selector):
             if all(getattr(post, kind) >= number for kind, number in asked.items())
         ]
 
+    def explain(
+        self, post: Post, before: Sequence[Post], after: Sequence[Post], request: Request
+    ) -> str:
+        lacking = [
+            f"{getattr(post, kind):,} of {getattr(self, kind):,} {kind}"
+            for kind in _KINDS
+            if getattr(post, kind) < getattr(self, kind)
+        ]
+        return ", ".join(lacking)
+
 
 class Within(Selector):
     """Only posts of this age or younger; older ones are left out.
@@ -60,3 +72,11 @@ class Within(Selector):
 
     def select(self, posts: list[Post], request: Request) -> list[Post]:
         return [post for post in posts if request.now - post.sort_at <= self.age]
+
+    def explain(
+        self, post: Post, before: Sequence[Post], after: Sequence[Post], request: Request
+    ) -> str:
+        age = request.now - post.sort_at
+        if age <= self.age:
+            return ""
+        return f"{age / timedelta(hours=1):.4g} h old, more than {duration_text(self.age)}"

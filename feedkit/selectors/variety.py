@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 
 from feedkit.chance import fraction
 from feedkit.plugin import Field, Selector
-from feedkit.post import Post, Request
+from feedkit.post import EPOCH, Post, Request
+from feedkit.selectors.places import nth, place_of
 from feedkit.selectors.repeats import grams, link_identity, said, similarity
 from feedkit.times import Period, turn
 
@@ -56,6 +59,22 @@ class Diversify(Selector):
                 ]
         return [posts[number] for number in chosen]
 
+    def explain(
+        self, post: Post, before: Sequence[Post], after: Sequence[Post], request: Request
+    ) -> str:
+        was, now = place_of(post, before), place_of(post, after)
+        if was is None or now is None or was == now:
+            return ""
+        if now < was:
+            return "those it passed are more like the posts above"
+        first = max(0, now - 1 - self.lookahead)
+        own = _Traits(post)
+        alike = [own.similarity(_Traits(other)) for other in after[first : now - 1]]
+        most = max(alike)
+        if not most:
+            return "posts that differ more came first"
+        return f"{most:.0%} like the post at place {first + alike.index(most) + 1}"
+
     def _worth(self, place: int, similarities: list[float]) -> float:
         relevance = 1 - place / self.lookahead
         likest = max(similarities[-self.lookahead :], default=0.0)
@@ -98,3 +117,60 @@ class Shuffle(Selector):
             ),
         )
         return [posts[number] for number in order]
+
+    def explain(
+        self, post: Post, before: Sequence[Post], after: Sequence[Post], request: Request
+    ) -> str:
+        was = place_of(post, before)
+        if was is None:
+            return ""
+        first = (was - 1) // self.window * self.window + 1
+        until = EPOCH + (turn(request.now, self.every) + 1) * self.every
+        last = min(first + self.window - 1, len(before))
+        return f"places {first} to {last} are shuffled until {until:%Y-%m-%d %H:%M:%S} UTC"
+
+
+class Mix(Selector):
+    """Every n-th post is one of another feed of this service, in that feed's order, as long as it
+    has some that are not shown already. A post that is in both stands where it comes first.
+
+    The other feed's newest ranking is taken, without what it mixes in itself. The post ranked at
+    place p stands at most (p - 1) / (one_in - 1) places further down; none is left out.
+
+    ```yaml
+    mix: {feed: birds, one_in: 3}
+    ```
+    """
+
+    feed: str = Field(min_length=1, description="the name of the other feed, its record key")
+    one_in: int = Field(default=3, ge=2, description="of how many posts one is the other feed's")
+
+    @property
+    def mixes(self) -> AbstractSet[str]:
+        return {self.feed}
+
+    def select(self, posts: list[Post], request: Request) -> list[Post]:
+        others = iter(request.feeds.get(self.feed, ()))
+        shown: set[str] = set()
+        chosen: list[Post] = []
+
+        def show(post: Post) -> bool:
+            if post.uri in shown:
+                return False
+            shown.add(post.uri)
+            chosen.append(post)
+            return True
+
+        for post in posts:
+            if show(post) and (len(chosen) + 1) % self.one_in == 0:
+                next((other for other in others if show(other)), None)
+        return chosen
+
+    def explain(
+        self, post: Post, before: Sequence[Post], after: Sequence[Post], request: Request
+    ) -> str:
+        was, now = place_of(post, before), place_of(post, after)
+        number = place_of(post, request.feeds.get(self.feed, ()))
+        if number and now and (was is None or now < was):
+            return f"place {number} of {self.feed}, one of which is every {nth(self.one_in)} post"
+        return ""

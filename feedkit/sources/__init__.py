@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from feedkit.event import Frame
@@ -41,5 +41,8 @@ def open_source(stream: Stream, engagement: frozenset[str], on_gap: OnGap = _no_
     reason)`: called when events of that time (microseconds since 1970, from_us 0: not known) may
     be lost.
     """
-    kinds = {"jetstream": Jetstream, "firehose": Firehose}
+    kinds: dict[str, Callable[[Stream, frozenset[str], OnGap], Source]] = {
+        "jetstream": Jetstream,
+        "firehose": Firehose,
+    }
     return kinds[stream.kind](stream, engagement, on_gap)

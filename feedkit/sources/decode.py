@@ -55,7 +55,9 @@ def check_cursor(number: Any) -> int:
     return number
 
 
-def engaged(uri: str, did: str, collection: str, subject: Any) -> Event | None:
+def engaged(
+    uri: str, did: str, collection: str, rev: str, subject: Any, time: int
+) -> Event | None:
     """The event of a like or repost record; None for one of a feed, a list, or anything that is
     no post. Raises BadRecord."""
     if not is_record_uri(uri):
@@ -64,7 +66,7 @@ def engaged(uri: str, did: str, collection: str, subject: Any) -> Event | None:
         raise BadRecord("it does not say what it is for")
     if not is_post_uri(subject):
         return None
-    return Engaged(uri, KINDS[collection], did, subject)
+    return Engaged(uri, KINDS[collection], did, subject, time or tid_time(rev))
 
 
 def written(

@@ -95,7 +95,7 @@ def _commit(cursor: int, time: int, body: dict[str, Any], wanted: frozenset[str]
                     created = action == "create"
                     name = encode_cid(cid)
                     events.append(written(uri, did, rkey, rev, name, record, time, created))
-                elif event := engaged(uri, did, collection, _subject(record)):
+                elif event := engaged(uri, did, collection, rev, _subject(record), time):
                     events.append(event)
         except BadRecord as problem:
             readable = uri.isascii() and uri.isprintable() and len(uri) < 4096

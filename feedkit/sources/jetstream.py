@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import struct
 import time as clock
+from collections.abc import Callable
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import httpx
@@ -35,14 +36,28 @@ _NO_DICTIONARY = (
 _LOOKBACK = 35 * 3600 * 10**6  # microseconds; v1 goes back 36 hours, silently
 
 
+def _nobody_listens(message: bytes) -> None:
+    """Messages are read and forgotten."""
+
+
 class Jetstream(LiveSource):
     """v2: the cursor is a sequence number, inclusive; from 10^15 on it is a time in microseconds.
-    v1: the cursor is a time in microseconds."""
+    v1: the cursor is a time in microseconds.
+
+    `on_message` is called with each message that could be read, as the JSON that it is, before
+    its frame is given out."""
 
     max_size = 32 * 2**20  # v2 puts whole records into its messages
 
-    def __init__(self, stream: Stream, engagement: frozenset[str], on_gap: OnGap) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        engagement: frozenset[str],
+        on_gap: OnGap,
+        on_message: Callable[[bytes], None] = _nobody_listens,
+    ) -> None:
         super().__init__("jetstream", stream, engagement, on_gap)
+        self._on_message = on_message
         url = urlsplit(stream.url)
         path = url.path if url.path.strip("/") else f"/xrpc/{_METHOD}"
         self._url = url._replace(path=path, fragment="")
@@ -81,7 +96,9 @@ class Jetstream(LiveSource):
     def _decode(self, message: bytes, position: Position) -> Frame:
         if self._zstd and message[:4] == _ZSTD_FRAME:
             message = self._decompressed(message)
-        return jetstream_frame(message, self._wanted)
+        frame = jetstream_frame(message, self._wanted)
+        self._on_message(message)
+        return frame
 
     def _decompressed(self, message: bytes) -> bytes:
         assert self._zstd

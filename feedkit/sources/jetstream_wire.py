@@ -150,7 +150,8 @@ def _commit(cursor: int, time: int, did: str, commit: _Commit) -> Frame:
                     uri, did, commit.rkey, commit.rev, commit.cid or "", record, time, created
                 )
             else:
-                event = engaged(uri, did, collection, _subject(commit.record))
+                subject = _subject(commit.record)
+                event = engaged(uri, did, collection, commit.rev, subject, time)
     except BadRecord as problem:
         return Frame(cursor, time, (), ((_readable(uri), str(problem)),))
     return Frame(cursor, time, (event,) if event else ())

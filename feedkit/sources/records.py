@@ -12,8 +12,8 @@ from typing import Any
 
 from libipld import encode_cid
 
+from feedkit.links import domains_of, host_of, is_link
 from feedkit.post import EPOCH, External, Image, Post, Video
-from feedkit.sources.links import domains_of, host_of, is_link
 from feedkit.sources.syntax import is_did, is_post_uri, moment, parse_moment
 from feedkit.text import normalise
 
@@ -84,6 +84,10 @@ def post_from_record(did: str, rkey: str, cid: str, record: Any, seen_us: int) -
     if isinstance(labels := record.get("labels"), dict):
         values = (_text(_dict(label).get("val")) for label in _list(labels.get("values")))
         more["labels"] = frozenset(value for value in values if value)
+    # Bridgy Fed and Wafrn name the post on the other side.
+    if original := record.get("bridgyOriginalUrl") or record.get("fediverseId"):
+        original = _text(original)
+        more["original_url"] = original if is_link(original) else ""
     return Post(
         uri=f"at://{did}/{POST}/{rkey}",
         author=did,

@@ -18,7 +18,7 @@ def _plain(value: Any) -> Any:
 
 
 # What the store keeps in columns of its own, since it changes without the record changing.
-_COLUMNS = {"sort_at", "seen_at", "counts"}
+_COLUMNS = {"sort_at", "seen_at", "counts", "votes"}
 _FIELDS = tuple(
     (field.name, None if field.required else field.default)
     for field in msgspec.structs.fields(Post)

@@ -20,6 +20,7 @@ from feedkit.store.writing import bury, remove_posts
 
 Decide = Callable[[Post], frozenset[str]]
 MOST = 1000  # posts decided again in one transaction
+CONTENT = "p.id, p.uri, p.rev, p.sort_at, p.seen_at, p.body"  # of a post, see `decide_rows`
 _DIDS = re.compile(r"did:[a-z]+:[A-Za-z0-9._:%-]+").findall
 
 
@@ -80,7 +81,7 @@ def redecide(
         if not rows:
             _decided(db, feeds)
             return None
-        _decide_again(db, rows, set(ids.values()), ids, decide)
+        decide_rows(db, _without_staged(db, rows), set(ids.values()), ids, decide)
     return int(rows[-1][0])
 
 
@@ -91,9 +92,8 @@ def redecide_posts(
     transaction; see `redecide`."""
     with db.writing():
         ids = dict(db.each("f.name, f.id", "feeds AS f", "f.name", feeds))
-        what = "p.id, p.uri, p.rev, p.sort_at, p.seen_at, p.body"
-        rows = db.each(what, "posts AS p", "p.id", posts)
-        _decide_again(db, rows, set(ids.values()), ids, decide)
+        rows = db.each(CONTENT, "posts AS p", "p.id", posts)
+        decide_rows(db, _without_staged(db, rows), set(ids.values()), ids, decide)
 
 
 def posts_by(db: Database, authors: Collection[str]) -> list[int]:
@@ -122,9 +122,19 @@ def posts_naming(db: Database, dids: AbstractSet[str]) -> list[int]:
     return sorted(set(found))
 
 
-def _decide_again(
+def _without_staged(db: Database, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """`rows` but for the posts that a backfill shows when it has read everything."""
+    ids = [row[0] for row in rows]
+    staged = {n for (n,) in db.each("b.post_id", "backfill_posts AS b", "b.post_id", ids)}
+    if staged:
+        staged -= {n for (n,) in db.each("h.post_id", "hits AS h", "h.post_id", staged)}
+    return [row for row in rows if row[0] not in staged]
+
+
+def decide_rows(
     db: Database, rows: list[tuple[Any, ...]], asked: set[int], ids: dict[str, int], decide: Decide
 ) -> None:
+    """Decide posts again (`CONTENT`), as regards the feeds `asked`; within a transaction."""
     there: dict[int, set[int]] = {row[0]: set() for row in rows}
     for post_id, feed_id in db.each("post_id, feed_id", "hits", "post_id", there):
         there[post_id].add(feed_id)

@@ -42,6 +42,7 @@ class Engagement(Struct, eq=False):
     post: Kept
     counted: bool
     stored: bool  # before the batch
+    at: int = 0  # when it came; not known of what was stored before the batch
 
 
 class Applied(Struct):
@@ -101,7 +102,7 @@ def _engaged(state: State, event: Engaged, post: Kept) -> None:
     if _live(state, record) is None:
         # A second like by the same actor does not count, but is remembered: were it forgotten, a
         # replay that begins between the two would count it, once the first has been taken back.
-        _count(state, record, post, counted=fan not in post.fans)
+        _count(state, record, post, event.time, counted=fan not in post.fans)
         post.fans.add(fan)
 
 
@@ -110,8 +111,8 @@ def _live(state: State, record: Record) -> Engagement | None:
     return None if known is None or known.post.gone else known
 
 
-def _count(state: State, record: Record, post: Kept, counted: bool) -> None:
-    state.records[record] = Engagement(post, counted, stored=False)
+def _count(state: State, record: Record, post: Kept, at: int, counted: bool) -> None:
+    state.records[record] = Engagement(post, counted, False, at)
     if counted:
         post.counts[record[2]] += 1
         state.counted[id(post)] = post
@@ -157,7 +158,7 @@ def _written(state: State, event: PostWritten, feeds: frozenset[str]) -> None:
         for record, subject in engages(post, state.wanted):
             parent = state.posts.get(subject)
             if parent is not None and _live(state, record) is None:
-                _count(state, record, parent, counted=True)
+                _count(state, record, parent, event.time, counted=True)
 
 
 def _store(state: State, event: PostWritten, feeds: frozenset[str], kept: Kept | None) -> None:

@@ -19,6 +19,9 @@ from peewee import (
     TextField,
 )
 
+from feedkit.store.backfill_models import Backfill, BackfillAccount, BackfillPost
+from feedkit.store.viewer_models import Interaction, Sender, Viewer, ViewerSet
+
 
 class Feed(Model):
     """A feed that has or had hits. `fingerprint`: the filter by which its posts were decided."""
@@ -67,13 +70,15 @@ class Hit(Model):
 
 class Engagement(Model):
     """A record that engages with a stored post. Actor, kind and record key are its URI.
-    `counted` is False for the second like or repost of one post by one actor."""
+    `counted` is False for the second like or repost of one post by one actor. `at`: when the
+    network saw it, 0 where that was not noted yet."""
 
     actor = TextField()
     rkey = TextField()
     kind = SmallIntegerField()  # see `feedkit.store.touched.KINDS`
     post_id = BigIntegerField()
     counted = BooleanField(default=True)
+    at = BigIntegerField(default=0)
 
     class Meta:
         table_name = "engagements"
@@ -124,6 +129,7 @@ class Gap(Model):
     to_us = BigIntegerField()
     reason = TextField()
     seen_at = BigIntegerField(index=True)
+    filled_at = BigIntegerField(default=0)  # 0: it is not
 
     class Meta:
         table_name = "gaps"
@@ -227,4 +233,6 @@ MODELS = (
     Feed, Post, Hit, Engagement, Account, Tombstone, Cursor, Gap, Version, Chunk, Identity,
     AccountSet,
     Feature, Pending, Score,
+    Viewer, ViewerSet, Interaction, Sender,
+    Backfill, BackfillPost, BackfillAccount,
 )  # fmt: skip

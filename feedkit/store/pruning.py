@@ -11,12 +11,18 @@ from datetime import timedelta
 
 from msgspec import Struct
 
+from feedkit.store.backfilling import drop_abandoned
 from feedkit.store.database import Database
+from feedkit.store.interactions import forget_interactions
 from feedkit.store.reading import stream_clock
+from feedkit.store.viewers import forget_viewers
 from feedkit.store.writing import remove_posts
 
 TOMBSTONES = timedelta(hours=72)  # as far back as relays replay
 VERSIONS = timedelta(hours=1)
+INTERACTIONS = timedelta(days=30)
+VIEWERS = timedelta(days=14)  # since they last asked
+ABANDONED = timedelta(days=2)  # since a backfill last wrote; the stream is forgotten by then
 # One transaction removes at most so many hits, as many posts, and so much engagement: 1,000 rows.
 HITS, ENGAGEMENTS, ROWS = 250, 500, 1000
 
@@ -30,6 +36,8 @@ class Pruned(Struct):
     tombstones: int = 0
     versions: int = 0
     feeds: int = 0
+    interactions: int = 0
+    viewers: int = 0
     finished: bool = True
 
 
@@ -57,6 +65,14 @@ def prune(
             done.finished = False
             return done
     while _old_versions(db, now - _us(VERSIONS), done):
+        if stop():
+            done.finished = False
+            return done
+    while drop_abandoned(db, now - _us(ABANDONED)):
+        if stop():
+            done.finished = False
+            return done
+    while _of_viewers(db, clock, done):
         if stop():
             done.finished = False
             return done
@@ -130,6 +146,14 @@ def _old_tombstones(db: Database, horizon: int, done: Pruned) -> bool:
         )
     done.tombstones += removed
     return removed == ROWS
+
+
+def _of_viewers(db: Database, clock: int, done: Pruned) -> bool:
+    interactions = forget_interactions(db, clock - _us(INTERACTIONS))
+    viewers = forget_viewers(db, clock - _us(VIEWERS))
+    done.interactions += interactions
+    done.viewers += viewers
+    return interactions + viewers > 0
 
 
 def _old_versions(db: Database, horizon: int, done: Pruned) -> bool:

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
+from feedkit.needs import Voters
 from feedkit.post import Counts, Post
 from feedkit.store.body import decode
-from feedkit.store.database import Database
+from feedkit.store.database import Database, as_json
+from feedkit.store.votes import votes
 from feedkit.store.waiting import features
 
 
@@ -50,19 +52,57 @@ def newest(db: Database, feed: str, before: tuple[int, int] | None, limit: int) 
     return [Row(*row) for row in rows]
 
 
+class Narrowing(NamedTuple):
+    """Which posts of a feed are looked for. `authors`: only theirs (DIDs); None: anybody's.
+    `naming`: only those in which all of these DIDs stand."""
+
+    authors: Collection[str] | None = None
+    naming: Collection[str] = ()
+
+
+def place_by_time(db: Database, feed: str, sort_at: int, post_id: int) -> tuple[int, int]:
+    """The place, from 1, of a visible post of `feed` where the newest come first; of how many."""
+    of_feed = (
+        "SELECT count(*) FROM hits AS h JOIN posts AS p ON p.id = h.post_id "
+        "WHERE h.feed_id = (SELECT id FROM feeds WHERE name = ?) AND NOT p.hidden"
+    )
+    newer = f"{of_feed} AND (h.sort_at, h.post_id) >= (?, ?)"
+    place = db.rows(newer, (feed, sort_at, post_id))[0][0]
+    return int(place), int(db.rows(of_feed, (feed,))[0][0])
+
+
 def candidates(
-    db: Database, feed: str, limit: int, featured: bool = False
-) -> list[tuple[int, Post]]:
+    db: Database, feed: str, limit: int, featured: bool = False, voters: Voters | None = None,
+    narrowing: Narrowing | None = None,
+) -> list[tuple[int, Post]]:  # fmt: skip
     """The newest `limit` visible posts of `feed` with their counts, newest first, each with its
-    id. `featured`: with what hydrators know of them."""
+    id. `featured`: with what hydrators know of them. `voters`: with these votes."""
+    only, params = _narrowed(db, narrowing or Narrowing())
     rows = db.rows(
         f"SELECT {_CONTENT} FROM hits AS h JOIN posts AS p ON p.id = h.post_id "
-        "WHERE h.feed_id = (SELECT id FROM feeds WHERE name = ?) AND NOT p.hidden "
+        f"WHERE h.feed_id = (SELECT id FROM feeds WHERE name = ?) AND NOT p.hidden {only}"
         "ORDER BY h.sort_at DESC, h.post_id DESC LIMIT ?",
-        (feed, limit),
+        (feed, *params, limit),
     )
-    known = features(db, [row[0] for row in rows]) if featured else {}
-    return [(row[0], _post(row, known.get(row[0]))) for row in rows]
+    ids = [row[0] for row in rows]
+    known = features(db, ids) if featured else {}
+    found = [(row[0], _post(row, known.get(row[0]))) for row in rows]
+    if voters is None:
+        return found
+    theirs = votes(db, ids, voters.kinds, voters.by)
+    return [(id, replace(p, votes=theirs[id]) if id in theirs else p) for id, p in found]
+
+
+def _narrowed(db: Database, narrowing: Narrowing) -> tuple[str, list[str]]:
+    """The conditions of `narrowing`, and their parameters."""
+    sql, params = "", []
+    if narrowing.authors is not None:
+        sql += f"AND p.author IN ({db.texts}) "
+        params.append(as_json(narrowing.authors))
+    for did in narrowing.naming:
+        sql += "AND p.body LIKE ? "
+        params.append(f"%{did.replace('%', '')}%")
+    return sql, params
 
 
 def posts(db: Database, ids: Collection[int]) -> dict[int, Row]:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import AbstractContextManager
 from datetime import timedelta
-from types import TracebackType
-from typing import Self
 
 from feedkit.event import Event
+from feedkit.needs import Voters
 from feedkit.post import Post
 from feedkit.store import feeds as deciding
 from feedkit.store import pruning, reading, schema, stats, versions, writing
 from feedkit.store.account_sets import AccountSets
+from feedkit.store.backfilling import Backfills
 from feedkit.store.database import Database
 from feedkit.store.fold import Applied
 from feedkit.store.hydrating import Hydration
+from feedkit.store.interactions import Interactions
+from feedkit.store.likes import Likes
 from feedkit.store.models import Cursor, Gap, Identity
 from feedkit.store.opening import open_database
+from feedkit.store.viewers import StoredViewers
 
 _ASKED_EVERY = 30 * 1_000_000  # µs between two notes that a feed was asked for
 
@@ -33,7 +37,7 @@ def open_store(url: str, timeout: float | None = None) -> Store:
     return Store(open_database(url, timeout))
 
 
-class Store:
+class Store(AbstractContextManager["Store"]):
     """Posts, feeds and their hits, engagement, accounts, cursors, rankings. All times are
     microseconds since 1970. Every method may raise `StoreError`; `Unavailable` where trying again
     may help."""
@@ -42,6 +46,10 @@ class Store:
         self.db = db
         self.account_sets = AccountSets(db)
         self.hydration = Hydration(db)
+        self.viewers = StoredViewers(db)
+        self.interactions = Interactions(db)
+        self.likes = Likes(db)
+        self.backfills = Backfills(db)
         self._asked: dict[str, int] = {}
 
     @property
@@ -64,15 +72,7 @@ class Store:
         """Close this thread's connection."""
         self.db.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     # Ingest
@@ -126,10 +126,18 @@ class Store:
         """The newest `limit` visible posts of `feed` below the place `before` (sort_at, id)."""
         return reading.newest(self.db, feed, before, limit)
 
-    def candidates(self, feed: str, limit: int, featured: bool = False) -> list[tuple[int, Post]]:
+    def place_by_time(self, feed: str, sort_at: int, post_id: int) -> tuple[int, int]:
+        """The place, from 1, of a visible post where the newest come first; of how many."""
+        return reading.place_by_time(self.db, feed, sort_at, post_id)
+
+    def candidates(
+        self, feed: str, limit: int, featured: bool = False, voters: Voters | None = None,
+        narrowing: reading.Narrowing | None = None,
+    ) -> list[tuple[int, Post]]:  # fmt: skip
         """The newest `limit` visible posts of `feed` with their counts, newest first, each with
-        its id; if `featured`, with what hydrators know of them."""
-        return reading.candidates(self.db, feed, limit, featured)
+        its id; if `featured`, with what hydrators know of them; with the votes of `voters`, see
+        `feedkit.store.votes`; only those of `narrowing`."""
+        return reading.candidates(self.db, feed, limit, featured, voters, narrowing)
 
     def posts(self, ids: Collection[int]) -> dict[int, reading.Row]:
         """Those of the posts `ids` that are there and visible."""

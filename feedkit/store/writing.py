@@ -29,7 +29,7 @@ def apply(
     with db.writing(source):
         state = load(db, batch, wanted, about)
         fold(state, batch)
-        _write(db, state)
+        write(db, state)
         db.run(
             "INSERT INTO cursors (source, cursor, time) VALUES (?, ?, ?) ON CONFLICT (source) "
             "DO UPDATE SET cursor = excluded.cursor, "
@@ -93,7 +93,8 @@ def _load_fans(
         by_id[post_id].fans.add((kind, actor))
 
 
-def _write(db: Database, state: State) -> None:
+def write(db: Database, state: State) -> None:
+    """Make rows of what `fold` has changed in `state`."""
     remove_posts(db, [kept.id for kept in state.removed])
     db.many("DELETE FROM engagements WHERE actor = ? AND rkey = ? AND kind = ?", state.undone)
     written = [kept for kept in state.written if not kept.gone]
@@ -103,9 +104,10 @@ def _write(db: Database, state: State) -> None:
     fresh = set(new)  # written with their counts already
     _write_hits(db, written)
     db.many(
-        "INSERT INTO engagements (actor, rkey, kind, post_id, counted) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO engagements (actor, rkey, kind, post_id, counted, at) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
         [
-            (*record, known.post.id, known.counted)
+            (*record, known.post.id, known.counted, known.at)
             for record, known in state.records.items()
             if not known.stored and not known.post.gone
         ],

@@ -17,10 +17,10 @@ def test_described():
 from feedkit.testing.contract import check_plugin
 from feedkit.testing.corpus import corpus
 from feedkit.testing.failure import ContractBroken
-from feedkit.testing.posts import ALICE, BOB, NOW, post, request, viewer
+from feedkit.testing.posts import ALICE, BOB, NOW, post, request, viewer, vote
 from feedkit.testing.replaying import replay
 
 __all__ = [
     "ALICE", "BOB", "NOW", "ContractBroken", "check_plugin", "corpus", "post", "replay",
-    "request", "viewer",
+    "request", "viewer", "vote",
 ]  # fmt: skip

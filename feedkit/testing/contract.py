@@ -14,15 +14,20 @@ from msgspec.structs import replace
 from pydantic import ValidationError
 
 from feedkit.config.hydrators import fault
+from feedkit.keys import wrong_keys
 from feedkit.matcher import SLOW, Matcher
+from feedkit.needs import STORED, VOTERS
 from feedkit.plugin import COUNTS, Filter, Hydrator, Pinned, Plugin, Ranker, Selector, needs_of
 from feedkit.post import Counts, Post, Request
 from feedkit.testing.corpus import corpus
+from feedkit.testing.explaining import check_reasons, check_terms
 from feedkit.testing.failure import ContractBroken, broken, show, timed
-from feedkit.testing.posts import request, viewer
+from feedkit.testing.posts import request
+from feedkit.testing.viewers import check_viewer_filter, check_viewer_needs, requests
+from feedkit.testing.voting import voted
+from feedkit.viewing import ViewerFilter
 
 SLOW_LIST = 2.0  # seconds for a ranker or selector to go through 2,000 posts
-_REQUESTS = (request(), request(viewer=viewer()))
 
 
 def check_plugin(plugin: Plugin | type[Plugin], *examples: Post) -> None:
@@ -35,13 +40,15 @@ def check_plugin(plugin: Plugin | type[Plugin], *examples: Post) -> None:
         plugin = _with_defaults(plugin)
     if not isinstance(plugin, Plugin):
         raise ContractBroken(
-            f"{type(plugin).__name__} is no plugin: derive it from Filter, Ranker, Selector or "
-            "Hydrator"
+            f"{type(plugin).__name__} is no plugin: derive it from Filter, ViewerFilter, "
+            "Ranker, Selector or Hydrator"
         )
     _check_values(plugin)
     posts = (*corpus(), *examples)
     if isinstance(plugin, Filter):
         _check_filter(plugin, posts)
+    elif isinstance(plugin, ViewerFilter):
+        check_viewer_filter(plugin, posts)
     elif isinstance(plugin, Ranker):
         _check_ranker(plugin, posts)
     elif isinstance(plugin, Selector):
@@ -98,13 +105,15 @@ def _check_values(plugin: Plugin) -> None:
 
 
 def _check_filter(plugin: Filter, posts: Sequence[Post]) -> None:
-    if wrong := needs_of([plugin]) & COUNTS:
+    if wrong := needs_of([plugin]) & STORED:
         raise broken(
             plugin,
             f"needs {', '.join(sorted(wrong))}, which no post has when it arrives; use the "
             "selector at_least, which looks when the feed is ranked",
         )
     index = Matcher({"feed": plugin})
+    if index.errors:
+        raise broken(plugin, wrong_keys(plugin.keys()))
     verdicts: list[bool | None] = []
     for post in posts:
         decide = partial(plugin.decide, post)
@@ -148,7 +157,7 @@ def _check_found(plugin: Filter, index: Matcher, post: Post) -> None:
 
 def _check_ranker(plugin: Ranker, posts: Sequence[Post]) -> None:
     posts = _counted(plugin, posts)
-    for asked in _REQUESTS:
+    for asked in requests(posts):
         scores = _scores(plugin, asked, posts)
         for post, score in zip(posts, scores, strict=True):
             if isinstance(score, bool) or not isinstance(score, (int, float)):
@@ -162,9 +171,11 @@ def _check_ranker(plugin: Ranker, posts: Sequence[Post]) -> None:
             if not math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9):
                 raise broken(plugin, f"scores {show(post)} differently in another order")
         _check_needs(plugin, posts, partial(_scores, plugin, asked))
+        check_viewer_needs(plugin, asked, lambda asked: _scores(plugin, asked, posts))
         if _scores(plugin, asked, []) != []:
             raise broken(plugin, "gives scores where there are no posts")
-    _check_speed(plugin, posts, lambda many: plugin.score_many(many, _REQUESTS[0]))
+        check_terms(plugin, asked, posts, scores)
+    _check_speed(plugin, posts, lambda many: plugin.score_many(many, request()))
 
 
 def _scores(plugin: Ranker, asked: Request, posts: Sequence[Post]) -> list[float]:
@@ -179,7 +190,10 @@ def _scores(plugin: Ranker, asked: Request, posts: Sequence[Post]) -> list[float
 
 def _check_selector(plugin: Selector, posts: Sequence[Post]) -> None:
     posts = _counted(plugin, posts)
-    for asked in _REQUESTS:
+    other = (*posts[::3], *(replace(post, uri=f"{post.uri}-other") for post in posts[::2]))
+    mixed = dict.fromkeys(plugin.mixes, other)
+    allowed = {post.uri for some in mixed.values() for post in some}
+    for asked in (replace(asked, feeds=mixed) for asked in requests(posts)):
         for some in (posts, posts[::-1], posts[:1], ()):
             given = list(some)
             chosen = _selected(plugin, asked, given)
@@ -188,15 +202,17 @@ def _check_selector(plugin: Selector, posts: Sequence[Post]) -> None:
             if _selected(plugin, asked, given) != chosen:
                 raise broken(plugin, "selects differently from the same posts the second time")
             uris = Counter(post.uri for post in chosen)
-            if invented := uris.keys() - {post.uri for post in some}:
+            if invented := uris.keys() - {post.uri for post in some} - allowed:
                 raise broken(plugin, f"invents a post, {min(invented)}")
             if twice := [uri for uri, times in uris.items() if times > 1]:
                 raise broken(plugin, f"shows a post twice, {twice[0]}")
+            check_reasons(plugin, asked, given, chosen)
         for pin in plugin.pins(asked):
             if not isinstance(pin, Pinned) or pin.at < 1:
                 raise broken(plugin, f"pins {pin!r}; it must be Pinned(uri=…, at=…), at from 1")
         _check_needs(plugin, posts, partial(_uris_selected, plugin, asked))
-    _check_speed(plugin, posts, lambda many: plugin.select(many, _REQUESTS[0]))
+        check_viewer_needs(plugin, asked, lambda asked: _uris_selected(plugin, asked, posts))
+    _check_speed(plugin, posts, lambda many: plugin.select(many, request()))
 
 
 def _selected(plugin: Selector, asked: Request, posts: list[Post]) -> list[Post]:
@@ -215,12 +231,13 @@ def _uris_selected(plugin: Selector, asked: Request, posts: Sequence[Post]) -> l
 
 def _counted(plugin: Plugin, posts: Iterable[Post]) -> tuple[Post, ...]:
     """`posts` as they are when a feed is ranked, without those whose features are not known."""
-    features = needs_of([plugin]) - COUNTS
-    return tuple(
+    needs = needs_of([plugin])
+    counted = [
         replace(post, counts=post.counts or Counts(number % 7, number % 3, number % 5, number % 2))
         for number, post in enumerate(posts)
-        if features <= post.features.keys()
-    )
+        if needs - STORED <= post.features.keys()
+    ]
+    return tuple(voted(counted, needs & COUNTS) if VOTERS in needs else counted)
 
 
 def _check_needs(
@@ -228,7 +245,10 @@ def _check_needs(
 ) -> None:
     """What a plugin does not say it needs is not counted: it must not make a difference."""
     usual = outcome(posts)
-    for name in sorted(COUNTS - needs_of([plugin])):
+    needs = needs_of([plugin])
+    if VOTERS not in needs and outcome(voted(posts, COUNTS, counting=False)) != usual:
+        raise broken(plugin, 'looks at votes but does not need them; add "voters" to its needs')
+    for name in sorted(COUNTS - needs):
         less = [
             replace(p, counts=replace(p.counts, **{name: 0})) for p in posts if p.counts is not None
         ]

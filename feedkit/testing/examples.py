@@ -20,9 +20,9 @@ from feedkit.explain import explain
 from feedkit.plugin import Plugin
 from feedkit.post import Post
 from feedkit.ranking import rank
-from feedkit.settings import Example, FeedConfig, Service
+from feedkit.settings import Example, ExampleVote, FeedConfig, Service
 from feedkit.testing.contract import check_plugin
-from feedkit.testing.posts import ALICE, NOW, post, request
+from feedkit.testing.posts import ALICE, NOW, post, request, vote
 
 Written = str | Example
 
@@ -47,7 +47,9 @@ def examples(feed: FeedConfig) -> Iterator[Case]:
 def contracts(service: Service) -> Iterator[Case]:
     """The contract of every plugin that is not feedkit's own, as the feeds use it."""
     seen = set()
-    roots = [(feed.filter, feed.rank, *feed.select) for feed in service.feeds.values()]
+    roots = [
+        (feed.filter, feed.rank, *feed.select, *feed.viewer) for feed in service.feeds.values()
+    ]
     for several in (*roots, service.hydrators):
         for root in several:
             for plugin in root.walk():
@@ -75,6 +77,7 @@ def as_post(written: Written, author: str = ALICE) -> Post:
         link_card=one.link_card or None,
         quote=one.quote,
         reply_to=one.reply_to,
+        original_url=one.original_url,
         features={word: _feature(value) for word, value in one.features.items()},
     )
 
@@ -126,8 +129,11 @@ def _counted(written: Written, number: int) -> Post:
     """The post as the ranker sees it; one that names no author has one to itself."""
     made = as_post(written, f"did:plc:author{number:018}")
     one = Example() if isinstance(written, str) else written
-    counted = post(likes=one.likes, reposts=one.reposts, replies=one.replies, quotes=one.quotes)
-    return replace(made, counts=counted.counts)
+    votes = [vote(v) if isinstance(v, str) else vote(v.by, v.kind, v.age) for v in one.votes]
+    counted = post(
+        likes=one.likes, reposts=one.reposts, replies=one.replies, quotes=one.quotes, votes=votes
+    )
+    return replace(made, counts=counted.counts, votes=counted.votes)
 
 
 def _modules(plugin: Plugin) -> dict[str, ModuleType]:
@@ -161,6 +167,7 @@ def _value(value: object) -> str:
     if isinstance(value, timedelta):
         return duration_text(value)
     if isinstance(value, tuple):
+        value = tuple(one.by if isinstance(one, ExampleVote) else one for one in value)
         return str(value[0] or '""') if len(value) == 1 else f"[{', '.join(map(str, value))}]"
     return "yes" if value is True else str(value) or '""'
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
+from feedkit.auth import Authenticator
 from feedkit.config import load_config
 from feedkit.settings import Service
 from feedkit.store import Store, StoreError, Unavailable, open_store
+from feedkit.viewers import Viewers
 from feedkit.web import pages, xrpc
 from feedkit.web.errors import XrpcError
 
@@ -20,7 +22,7 @@ log = logging.getLogger(__name__)
 
 def create_app(service: Service | None = None, store: Store | None = None) -> Flask:
     """The web application of `service`; without it, of the configuration that `FEEDKIT_CONFIG`
-    names (else `config.yaml` here). gunicorn calls it as `feedkit.web.app:create_app()`.
+    names (else `config.yaml` here). It is served behind `feedkit.web.front`.
 
     Raises `ConfigError` or `StoreError` where these cannot be used.
     """
@@ -30,6 +32,8 @@ def create_app(service: Service | None = None, store: Store | None = None) -> Fl
     app.config["SERVICE"] = service
     app.config["STORE"] = store or open_store(service.store, timeout=2.0)
     app.config["DIDS"] = {}  # of publishers, by handle
+    app.config["AUTH"] = Authenticator(service)
+    app.config["VIEWERS"] = Viewers(service, app.config["STORE"])
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_blueprint(xrpc.blueprint)
     app.register_blueprint(pages.blueprint)

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from flask import Blueprint, current_app, render_template
 
 from feedkit.post import Post
+from feedkit.serving import Asker, SignInFirst, mark_asked, serve
 from feedkit.settings import FeedConfig
-from feedkit.skeleton import page
 from feedkit.store import Store
-from feedkit.web.xrpc import feed_uri, mark_asked
+from feedkit.web.xrpc import feed_uri
 
 blueprint = Blueprint("pages", __name__)
 
@@ -40,7 +40,11 @@ def index() -> str:
 def _first_posts(store: Store, feed: FeedConfig, now: datetime) -> list[tuple[Post, bool]]:
     """The first posts of the feed, as far as they are stored, and which of them are pinned."""
     mark_asked(store, feed, now)  # who looks here wants to see it ranked, too
-    items = page(store, feed, POSTS, "", now).items
+    feeds = current_app.config["SERVICE"].feeds
+    try:
+        items = serve(store, feeds, feed, POSTS, "", Asker(now)).items
+    except SignInFirst:
+        return []
     found = [(store.find_post(item.uri), item.pinned) for item in items]
     return [(stored.post, pinned) for stored, pinned in found if stored is not None]
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
+from secrets import token_urlsafe
 from typing import Any, NoReturn, cast
 
-from flask import Blueprint, current_app, request
+import msgspec
+from flask import Blueprint, Response, current_app, request
 
 import feedkit
+from feedkit.auth import Authenticator, BadToken, KeyUnavailable
+from feedkit.feedback import BadInteractions, TooMany, context, record
 from feedkit.post import EPOCH
+from feedkit.serving import Asker, SignInFirst, mark_asked, serve
 from feedkit.settings import FeedConfig, Service
-from feedkit.skeleton import BadCursor, Item, page
+from feedkit.skeleton import BadCursor, Page
 from feedkit.store import Store, StoreError
-from feedkit.times import micros
+from feedkit.viewers import Viewers
 from feedkit.web.errors import XrpcError
+from feedkit.web.languages import preferred
 
 log = logging.getLogger(__name__)
 blueprint = Blueprint("xrpc", __name__)
@@ -23,7 +29,9 @@ blueprint = Blueprint("xrpc", __name__)
 MAX_CURSOR = 512  # characters; ours stay under 100
 DESCRIBE = "/xrpc/app.bsky.feed.describeFeedGenerator"
 SKELETON = "/xrpc/app.bsky.feed.getFeedSkeleton"
-_METHODS = (DESCRIBE, SKELETON)
+INTERACTIONS = "/xrpc/app.bsky.feed.sendInteractions"
+_METHODS = {DESCRIBE: "GET", SKELETON: "GET", INTERACTIONS: "POST"}
+_encode = msgspec.json.encode
 GENERATOR = "app.bsky.feed.generator"
 
 
@@ -59,23 +67,63 @@ def describe_feed_generator() -> dict[str, Any]:
 
 
 @blueprint.get(SKELETON)
-def get_feed_skeleton() -> dict[str, Any]:
+def get_feed_skeleton() -> Response:
     service, store = _service(), _store()
     feed = _feed(service, _one("feed"))
     limit = _limit(_one("limit", "50"))
     cursor = _one("cursor", "")
     if len(cursor) > MAX_CURSOR:
         raise XrpcError("InvalidRequest", "the cursor is too long to be one of ours")
-    now = datetime.now(UTC)
-    mark_asked(store, feed, now)
+    asker = _asker(feed)
+    mark_asked(store, feed, asker.now)
     try:
-        found = page(store, feed, limit, cursor, now)
+        found = serve(store, service.feeds, feed, limit, cursor, asker)
     except BadCursor as error:
         raise XrpcError("InvalidRequest", str(error)) from error
-    answer: dict[str, Any] = {"feed": [_skeleton_item(item) for item in found.items]}
-    if found.cursor:
-        answer["cursor"] = found.cursor
-    return answer
+    except SignInFirst as error:
+        raise XrpcError("AuthMissing", str(error), 401) from error
+    response = Response(_encode(skeleton(feed, found)), content_type="application/json")
+    if said := (asker.languages if feed.by_language else feed.languages):
+        response.headers["Content-Language"] = ", ".join(said)
+    return response
+
+
+@blueprint.post(INTERACTIONS)
+def send_interactions() -> dict[str, Any]:
+    now = datetime.now(UTC)
+    viewer = who(INTERACTIONS)
+    if viewer is None:
+        raise XrpcError("AuthMissing", "say who you are: a service token is needed here", 401)
+    try:
+        record(_store(), viewer, request.get_data(), _service().feeds, now)
+    except BadInteractions as error:
+        raise XrpcError("InvalidRequest", str(error)) from error
+    except TooMany as error:
+        raise XrpcError("RateLimitExceeded", str(error), 429) from error
+    return {}
+
+
+def _asker(feed: FeedConfig) -> Asker:
+    """Who asks for `feed`; nobody looks for shared feeds."""
+    now = datetime.now(UTC)
+    languages = preferred(request.headers.get("Accept-Language", "")) if feed.by_language else ()
+    did = who(SKELETON) if feed.personal else None
+    if did is None:
+        return Asker(now, languages=languages)
+    viewers: Viewers = current_app.config["VIEWERS"]
+    return Asker(now, did, lambda: viewers.load(did, feed.viewer_needs, now), languages)
+
+
+def who(path: str) -> str | None:
+    """The DID of who asks, by the request's token; None: nobody is signed in."""
+    authenticator: Authenticator = current_app.config["AUTH"]
+    try:
+        method = path.rpartition("/")[2]
+        return authenticator.viewer(request.headers.get("Authorization"), method)
+    except BadToken as error:
+        raise XrpcError(error.error, error.message, 401) from error
+    except KeyUnavailable as error:
+        raise XrpcError(error.error, error.message, 503) from error
 
 
 @blueprint.get("/xrpc/_health")
@@ -96,8 +144,8 @@ def health() -> tuple[dict[str, Any], int]:
 
 @blueprint.route("/xrpc/<nsid>", methods=["GET", "POST"])
 def unknown_method(nsid: str) -> NoReturn:
-    if f"/xrpc/{nsid}" in _METHODS:
-        raise XrpcError("InvalidRequest", f"{nsid} takes GET, not {request.method}", 405)
+    if takes := _METHODS.get(f"/xrpc/{nsid}"):
+        raise XrpcError("InvalidRequest", f"{nsid} takes {takes}, not {request.method}", 405)
     raise XrpcError("MethodNotImplemented", f"this service does not implement {nsid}", 501)
 
 
@@ -120,11 +168,20 @@ def publisher_did(publisher: str) -> str | None:
     return known[publisher]
 
 
-def _skeleton_item(item: Item) -> dict[str, Any]:
-    if item.pinned:
-        reason = {"$type": "app.bsky.feed.defs#skeletonReasonPin"}
-        return {"post": item.uri, "reason": reason}
-    return {"post": item.uri}
+def skeleton(feed: FeedConfig, page: Page) -> dict[str, Any]:
+    """A page as app.bsky.feed.getFeedSkeleton answers it. Where the app is to tell what became of
+    the posts, each carries what is needed to learn from that."""
+    answer: dict[str, Any] = {"feed": [{"post": item.uri} for item in page.items]}
+    for shown, item in zip(answer["feed"], page.items, strict=True):
+        if item.pinned:
+            shown["reason"] = {"$type": "app.bsky.feed.defs#skeletonReasonPin"}
+        if feed.accepts_interactions:
+            shown["feedContext"] = context(feed.name, page.version, item.place)
+    if feed.accepts_interactions:
+        answer["reqId"] = token_urlsafe(9)
+    if page.cursor:
+        answer["cursor"] = page.cursor
+    return answer
 
 
 def _service() -> Service:
@@ -171,11 +228,3 @@ def _feed(service: Service, uri: str) -> FeedConfig:
 
 def _publishes(publisher: str, authority: str) -> bool:
     return authority in (publisher, publisher_did(publisher))
-
-
-def mark_asked(store: Store, feed: FeedConfig, now: datetime) -> None:
-    """Note that someone reads the feed, so that it is ranked again."""
-    try:
-        store.mark_asked(feed.name, micros(now))
-    except StoreError as error:  # the page matters more
-        log.warning("feeds.%s: cannot note that it was asked for: %s", feed.name, error)

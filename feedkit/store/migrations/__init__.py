@@ -7,12 +7,22 @@ and change `feedkit.store.models` to match (a test compares them).
 
 from __future__ import annotations
 
-from feedkit.store.migrations import m0001_first, m0002_account_sets, m0003_features
+from feedkit.store.migrations import (
+    m0001_first,
+    m0002_account_sets,
+    m0003_features,
+    m0004_votes,
+    m0005_viewers,
+    m0006_backfill,
+)
 
 MIGRATIONS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
     (1, "first", m0001_first.STATEMENTS),
     (2, "account_sets", m0002_account_sets.STATEMENTS),
     (3, "features", m0003_features.STATEMENTS),
+    (4, "votes", m0004_votes.STATEMENTS),
+    (5, "viewers", m0005_viewers.STATEMENTS),
+    (6, "backfill", m0006_backfill.STATEMENTS),
 )  # fmt: skip
 
 DIALECTS = {

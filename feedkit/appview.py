@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from email.utils import parsedate_to_datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import msgspec
@@ -41,38 +42,45 @@ class Away(Unresolved):
     """The network could not be asked, or gave no sensible answer: another time it may."""
 
 
-class Gone(Unresolved):
+class Gone(Unresolved, LookupError):
     """The network says that there is no such thing, or not any more."""
 
 
-class AppView:
-    """The AppView at `address`. `requests` counts what it was asked. `stop` ends every wait."""
+class AppView(AbstractContextManager["AppView"]):
+    """The AppView at `address`. `requests` counts what it was asked. `stop` ends every wait;
+    `longest`: seconds after which a question is not asked again, for who has no time; `patience`:
+    seconds that it may ask us to wait."""
 
-    def __init__(self, address: str, stop: threading.Event, pause: float = PAUSE) -> None:
+    def __init__(
+        self,
+        address: str,
+        stop: threading.Event,
+        pause: float = PAUSE,
+        *,
+        longest: float = math.inf,
+        patience: float = MOST_PATIENCE,
+    ) -> None:
         self.address, self.requests = address, 0
-        self._stop, self._pause = stop, pause
+        self._stop, self._pause, self._longest = stop, pause, longest
+        self._patience = patience
         self._client = httpx.Client(
             timeout=TIMEOUT, headers={"user-agent": f"feedkit/{feedkit.__version__}"}
         )
 
-    def __enter__(self) -> Self:
-        return self
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._client.close()
 
     def get(self, method: str, params: Mapping[str, str | int | Sequence[str]]) -> dict[str, Any]:
         """What `method` answers. Raises `Gone`, or `Away` after several tries."""
+        ends = time.monotonic() + self._longest
         for number in range(TRIES):
             try:
                 status, headers, body = self._once(method, params)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
-                problem, wait = f"cannot be asked ({_said(error)})", 0.0
+                problem, peace = f"cannot be asked ({_said(error)})", 0.0
             else:
                 answer = _object(body)
                 if status == 200 and answer is not None:
@@ -84,10 +92,11 @@ class AppView:
                 problem = f"answered with {what}" + (f" ({told})" if told else "")
                 if status != 200 and status != 429 and status < 500:
                     break  # it would say the same again
-                wait = _asked_to_wait(headers) if status in (429, 503) else 0.0
-            wait = max(wait, self._pause * 2**number)
-            if wait > MOST_PATIENCE:
-                problem += f" and wants to be left alone for {wait:.0f} s"
+                peace = _asked_to_wait(headers) if status in (429, 503) else 0.0
+            wait = max(peace, self._pause * 2**number)
+            if wait > self._patience or time.monotonic() + wait > ends:
+                if wait == peace:
+                    problem += f" and wants to be left alone for {wait:.0f} s"
                 break
             if number < TRIES - 1 and self._stop.wait(wait):
                 break

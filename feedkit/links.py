@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote, urlsplit
 
+from feedkit.addresses import unicode_host
+
 _HOST = re.compile(r"(?!-)[a-z0-9._-]{1,253}").fullmatch
 _LINK = re.compile(r"https?://[^\s]", re.IGNORECASE).match
 _LONGEST = 8192
@@ -36,6 +38,14 @@ def host_of(url: str) -> str:
     return host if _HOST(host) else ""
 
 
+def path_of(url: str) -> str:
+    """The path of `url`, as a browser takes it, see `host_of`."""
+    try:
+        return urlsplit(url.replace("\\", "/")).path
+    except ValueError:
+        return ""
+
+
 def domains_of(host: str) -> set[str]:
     """`host` without `www.` and every domain above it that still has a dot. An international name
     is given in both spellings, `bücher.example` and `xn--bcher-kva.example`."""
@@ -47,12 +57,5 @@ def domains_of(host: str) -> set[str]:
     while "." in (rest := rest.partition(".")[2]):
         found.add(rest)
     if "xn--" in host:
-        found |= {_unicode(name) for name in found}
+        found |= set(map(unicode_host, found))
     return found
-
-
-def _unicode(host: str) -> str:
-    try:
-        return host.encode("ascii").decode("idna")
-    except UnicodeError:
-        return host

@@ -1,0 +1,238 @@
+"""What a web process answers, beside a bare ASGI worker and a Flask feed written by hand.
+
+    python bench/serve.py [--seconds 3] [--rounds 3] [--quick]
+
+One worker each, 50,000 posts in SQLite, asked by `wrk` (Debian's package) over 16 and 64
+connections. All take turns in every round; the figures are medians. Afterwards the same again
+while `feedkit ingest` reads 500 events a second on the other core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+from serve_world import PUBLISHER, VIEWERS, Plc, configure, did, fill, time_cursors  # noqa: E402
+
+SKELETON = "/xrpc/app.bsky.feed.getFeedSkeleton"
+
+
+class Case(NamedTuple):
+    """Requests of one kind: `ask` is a line of Lua for each, in turn. `connections` beside 16/64."""
+
+    name: str
+    server: str
+    paths: list[str]
+    tokens: Sequence[str] = ()
+    connections: tuple[int, ...] = (16, 64)
+
+
+class Figures(NamedTuple):
+    rate: float
+    p50: float  # milliseconds
+    p99: float
+    bad: int
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def start(app: str, kind: str, env: dict[str, str]) -> tuple[subprocess.Popen[bytes], int]:
+    port = free_port()
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "gunicorn", app, "--bind", f"127.0.0.1:{port}",
+            "--workers", "1", "--worker-class", kind, "--no-control-socket", "--log-level", "error",
+        ],
+        cwd=HERE, env={**os.environ, **env},
+    )  # fmt: skip
+    for _ in range(100):
+        try:
+            socket.create_connection(("127.0.0.1", port), 0.2).close()
+            return process, port
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit(f"{app} did not start")
+
+
+def script(folder: Path, case: Case) -> Path:
+    """The Lua script by which wrk asks for the paths of `case`, one after the other."""
+    file = folder / f"{re.sub(r'[^a-z]', '_', case.name)}.lua"
+    paths = "\n".join(f'"{path}",' for path in case.paths)
+    tokens = "\n".join(f'"Bearer {token}",' for token in case.tokens)
+    file.write_text(
+        f"local paths = {{{paths}}}\nlocal tokens = {{{tokens}}}\nlocal n = math.random(1, 1000)\n"
+        "function request()\n  n = n + 1\n  local headers = {}\n"
+        '  if #tokens > 0 then headers["Authorization"] = tokens[n % #tokens + 1] end\n'
+        "  return wrk.format('GET', paths[n % #paths + 1], headers)\nend\n"
+    )
+    return file
+
+
+def measure(folder: Path, case: Case, port: int, connections: int, seconds: float) -> Figures:
+    said = subprocess.run(
+        [
+            "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency",
+            "-s", str(script(folder, case)), f"http://127.0.0.1:{port}",
+        ],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    unit = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
+    times = {
+        share: float(value) * unit[u]
+        for share, value, u in re.findall(r"(50|99)%\s+([\d.]+)(us|ms|s|m)\b", said)
+    }
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])  # type: ignore[index]
+    return Figures(rate, times["50"], times["99"], int(bad[1]) if bad else 0)
+
+
+def memory(process: subprocess.Popen[bytes]) -> float:
+    """MB that the worker below a gunicorn holds."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    status = Path(f"/proc/{children[0]}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
+
+
+def ask(feed: str, cursor: str = "", limit: int = 30) -> str:
+    uri = quote(f"at://{PUBLISHER}/app.bsky.feed.generator/{feed}", safe="")
+    return f"{SKELETON}?feed={uri}&limit={limit}" + (f"&cursor={cursor}" if cursor else "")
+
+
+def several(feed: str, cursors: list[str]) -> list[str]:
+    """Requests of which none comes again so soon that its page would still be remembered."""
+    return [ask(feed, cursor, limit) for limit in range(25, 36) for cursor in cursors]
+
+
+def rounds(folder, cases, ports, seconds, times):  # type: ignore[no-untyped-def]
+    """Figures by (case, connections): every case in turn, as often as there are rounds."""
+    found: dict[tuple[str, int], list[Figures]] = {}
+    for _ in range(times):
+        for case in cases:
+            for connections in case.connections:
+                figures = measure(folder, case, ports[case.server], connections, seconds)
+                found.setdefault((case.name, connections), []).append(figures)
+    return {
+        key: Figures(*(statistics.median(values) for values in zip(*several, strict=True)))
+        for key, several in found.items()
+    }
+
+
+def show(found, title):  # type: ignore[no-untyped-def]
+    print(f"\n{title}\n{'':34}{'conn':>5}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'errors':>8}")
+    for (name, connections), one in found.items():
+        print(f"{name:34}{connections:5}{one.rate:9,.0f}{one.p50:9.2f}{one.p99:9.2f}{one.bad:8.0f}")
+
+
+def verdicts(found, megabytes):  # type: ignore[no-untyped-def]
+    hot, bare = found["hot page", 16], found["bare ASGI worker, constant", 16]
+    flask = found["Flask by hand, gunicorn sync", 16]
+    near, far = found["page 1 to 10, by time", 16], found["page 1,000, by time", 16]
+    deep, one = found["deep pages of a ranking", 16], found["personal page", 1]
+    print(f"\nhot / bare worker            {hot.rate / bare.rate:6.2f}   (aim: 0.7 or more)")
+    print(f"hot p99 at 64                {found['hot page', 64].p99:6.1f}   ms (aim: below 20)")
+    print(f"deep by time / Flask by hand {far.rate / flask.rate:6.2f}   (aim: 0.5 or more)")
+    print(f"deep ranking / Flask by hand {deep.rate / flask.rate:6.2f}   (aim: 0.5 or more)")
+    print(f"page 1,000 / page 1          {far.rate / near.rate:6.2f}   (aim: about 1 or more)")
+    print(f"personal p50                 {one.p50:6.1f}   ms (aim: below 15)")
+    print(f"memory of the worker         {megabytes:6.0f}   MB (aim: below 120)")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="one round, without ingest")
+    given = parser.parse_args()
+    if not shutil.which("wrk"):
+        raise SystemExit("this needs wrk (Debian: apt install wrk)")
+    seconds, times = (2.0, 1) if given.quick else (given.seconds, given.rounds)
+    running: list[subprocess.Popen[bytes]] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder, plc, stream = Path(name), Plc(), free_port()
+        try:
+            config = configure(folder, plc.url, f"ws://127.0.0.1:{stream}")
+            print("filling a store with 50,000 posts …", flush=True)
+            ranked = fill(config)
+            env = {"FEEDKIT_CONFIG": str(config), "BENCH_DB": str(folder / "feedkit.db")}
+            servers = {
+                "bare": start("serve_rivals:constant", "asgi", env),
+                "flask": start("serve_rivals:by_hand()", "sync", env),
+                "feedkit": start("feedkit.web.asgi:create_front()", "asgi", env),
+            }
+            running += [process for process, _ in servers.values()]
+            ports = {key: port for key, (_, port) in servers.items()}
+            tokens = [plc.token(did("viewer", n)) for n in range(VIEWERS)]
+            far = several("new", time_cursors(folder, 29_000, 31_000))
+            near = several("new", time_cursors(folder, 0, 2_000))
+            cases = [
+                Case("bare ASGI worker, constant", "bare", ["/"]),
+                Case("hot page", "feedkit", [ask("new")]),
+                Case("Flask by hand, gunicorn sync", "flask", far),
+                Case("page 1,000, by time", "feedkit", far),
+                Case("page 1 to 10, by time", "feedkit", near),
+                Case("deep pages of a ranking", "feedkit", several("best", ranked)),
+                Case("personal page", "feedkit", [ask("mine")], tokens, (1, 16, 64)),
+                Case("personal page, narrowed", "feedkit", [ask("friends")], tokens, (1,)),
+            ]
+            urllib.request.urlopen(f"http://127.0.0.1:{ports['feedkit']}/health").close()
+            alone = rounds(folder, cases, ports, seconds, times)
+            show(alone, "alone")
+            verdicts(alone, memory(servers["feedkit"][0]))
+            if given.quick:
+                return
+            running += ingest(folder, config, stream, env)
+            tokens[:] = [plc.token(did("viewer", n)) for n in range(VIEWERS)]
+            both = rounds(folder, cases, ports, seconds, times)
+            show(both, "while ingest reads 500 events/s")
+            for (case, connections), figures in alone.items():
+                share = both[case, connections].rate / figures.rate
+                print(f"{case:34}{connections:5}  {share:.2f} of the rate alone")
+        finally:
+            for process in running:
+                process.send_signal(signal.SIGTERM)
+            for process in running:
+                process.wait(15)
+
+
+def ingest(folder: Path, config: Path, port: int, env: dict[str, str]) -> list[subprocess.Popen]:
+    """A stream of 500 events a second, and what reads it."""
+    from wire import write
+
+    file = write(folder, 200_000)
+    server = subprocess.Popen(
+        [sys.executable, str(HERE / "wire.py"), str(file), str(port), "500"],
+        stdout=subprocess.PIPE,
+    )
+    assert server.stdout is not None
+    server.stdout.readline()
+    reader = subprocess.Popen(
+        [sys.executable, "-m", "feedkit", "ingest", "--config", str(config)],
+        env={**os.environ, **env}, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    time.sleep(3)
+    return [reader, server]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+"""backfill: fill feeds from the past."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from feedkit.cli.group import (
+    Mistake,
+    cli,
+    count,
+    feed_called,
+    load,
+    log_to_stderr,
+    open_checked,
+    with_config,
+)
+from feedkit.cli.running import stop_on_signal
+
+if TYPE_CHECKING:
+    from feedkit.backfill import Filling, Outcome
+    from feedkit.backfill.views import Ask
+    from feedkit.settings import Service, Stream
+    from feedkit.store.gaps import MissedStretch
+
+log = logging.getLogger(__name__)
+
+SAID_EVERY = 30.0  # seconds between two lines of progress in a log
+STEPS = 1000  # of a progress bar
+
+OnProgress = Callable[[float, str], None]
+
+
+class _Duration(click.ParamType[timedelta]):
+    name = "duration"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> timedelta:
+        from feedkit.duration import parse_duration
+
+        try:
+            return parse_duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@cli.command(short_help="Fill feeds from the past.")
+@with_config
+@click.argument("feeds", nargs=-1, metavar="[FEED]...")
+@click.option("--all", "every", is_flag=True, help="All feeds of the configuration.")
+@click.option("--stream", "span", type=_Duration(), help="From the stream of so long: 24h.")
+@click.option("--authors", is_flag=True, help="From the authors that the feeds' filters name.")
+@click.option(
+    "--author", "accounts", multiple=True, metavar="ACCOUNT",
+    help="From this account (handle or DID); may be repeated.",
+)  # fmt: skip
+@click.option("--search", "words", help="From the network's search; needs an app password.")
+@click.option("--gaps", is_flag=True, help="What ingest has missed, for all feeds.")
+@click.option("--dry-run", is_flag=True, help="With --gaps: list them and end.")
+@click.option("--jetstream", metavar="URL", help="The Jetstream to read, if `stream:` is none.")
+def backfill(
+    config: Path, feeds: tuple[str, ...], every: bool, span: timedelta | None, authors: bool,
+    accounts: tuple[str, ...], words: str | None, gaps: bool, dry_run: bool, jetstream: str | None,
+) -> int:  # fmt: skip
+    """Fill feeds with posts from the past, beside a running ingest: those that the feeds' filters
+    want, and that are not older than the feeds keep them.
+
+    Likes and reposts that these posts got before are not counted. Interrupted, it goes on where
+    it was when it is run again with the same words. --search asks as service.publisher, with the
+    app password in $FEEDKIT_APP_PASSWORD.
+    """
+    from feedkit.backfill import Filling, NotPossible, Stopped
+
+    _check(feeds, every, bool(span or authors or accounts or words), gaps, dry_run)
+    log_to_stderr()
+    stop = stop_on_signal()
+    service = load(config)
+    names = list(feeds) if feeds else list(service.feeds)
+    for name in names:
+        feed_called(service, name)
+    stream = _stream(service, jetstream)
+    try:
+        with (
+            _asking(service, bool(words)) as ask,
+            open_checked(service) as store,
+            _progress() as on_progress,
+        ):
+
+            def filling() -> Filling:
+                return Filling(service, store, names, stream, stop, on_progress)
+
+            if gaps:
+                return _gaps(filling(), dry_run)
+            shown = ", ".join(sorted(names)[:5]) + (" …" if len(names) > 5 else "")
+            if span:
+                _tell(shown, "the stream", filling().from_stream(span))
+            if authors or accounts:
+                dids = _dids(service, accounts)
+                _tell(shown, "authors", filling().from_authors(dids, named=authors))
+            if words and ask:
+                _tell(shown, "the search", filling().from_search(words, ask))
+    except NotPossible as error:
+        raise Mistake(str(error)) from error
+    except Stopped:
+        log.info("stopped; run it again to go on")
+        return 1
+    return 0
+
+
+def _check(
+    feeds: tuple[str, ...], every: bool, sources: bool, gaps: bool, dry_run: bool
+) -> None:
+    if gaps:
+        if feeds or every or sources:
+            raise click.UsageError("--gaps is for all feeds, and goes alone")
+    elif dry_run:
+        raise click.UsageError("--dry-run goes with --gaps")
+    elif bool(feeds) == every:
+        raise click.UsageError("name the feeds to be filled, or write --all")
+    elif not sources:
+        raise click.UsageError(
+            "say from where: --stream 24h, --authors, --author ACCOUNT, or --search WORDS"
+        )
+
+
+def _stream(service: Service, jetstream: str | None) -> Stream:
+    """The Jetstream to be read."""
+    from dataclasses import replace
+
+    from feedkit.settings import STREAMS
+
+    stream = service.stream
+    if jetstream:
+        if not jetstream.startswith(("ws://", "wss://")):
+            raise Mistake(f"--jetstream {jetstream}: write an address that begins with wss://")
+        return replace(stream, kind="jetstream", url=jetstream)
+    if stream.kind == "jetstream":
+        return stream
+    if stream.url == STREAMS["firehose"]:
+        return replace(stream, kind="jetstream", url=STREAMS["jetstream"])
+    raise Mistake(
+        f"{service.path}: stream: {stream.url} cannot be rewound to a time; name the Jetstream of "
+        "the same network with --jetstream"
+    )
+
+
+def _dids(service: Service, accounts: Sequence[str]) -> list[str]:
+    from feedkit.identity import resolve
+
+    found = [resolve(account, service.network) for account in accounts]
+    for account, did in zip(accounts, found, strict=True):
+        if not did.startswith("did:"):
+            raise Mistake(f"--author {account}: this is no account; write a handle or a DID")
+    return found
+
+
+def _tell(feeds: str, source: str, outcome: Outcome) -> None:
+    for problem in outcome.problems:
+        click.echo(f"left out: {problem}", err=True)
+    if outcome.cut:
+        click.echo("the stream does not go back so far; it was read from its oldest on", err=True)
+    click.echo(f"{feeds}: {count(outcome.hits, 'post')} more, from {source}")
+
+
+def _gaps(filling: Filling, dry_run: bool) -> int:
+    open_, lost = filling.gaps()
+    if not (open_ or lost):
+        click.echo("no gaps: ingest has missed nothing that was not filled")
+        return 0
+    if dry_run:
+        for gap in open_:
+            click.echo(f"{_shown(gap)}; feedkit backfill --gaps fills it")
+    elif open_:
+        outcome, forgotten = filling.fill_gaps(open_)
+        lost = lost + forgotten
+        for gap in open_:
+            if gap not in forgotten:
+                click.echo(f"{_shown(gap)}: filled")
+        click.echo(f"{count(outcome.hits, 'post')} more")
+    for gap in lost:
+        click.echo(f"{_shown(gap)}: lost, the stream has forgotten it")
+    return 0 if dry_run or not lost else 1
+
+
+def _shown(gap: MissedStretch) -> str:
+    from feedkit.sources.syntax import moment
+
+    began = moment(gap.from_us).isoformat(" ", "seconds") if gap.from_us else "an unknown time"
+    return f"{began} to {moment(gap.to_us).isoformat(' ', 'seconds')} ({gap.reason})"
+
+
+@contextmanager
+def _asking(service: Service, wanted: bool) -> Iterator[Ask | None]:
+    """Questions to the network, signed in as the publisher."""
+    if not wanted:
+        yield None
+        return
+    from feedkit.publish.errors import PublishError
+    from feedkit.publish.publishers import PASSWORD, find_publishers, variable
+    from feedkit.publish.repo import Repo
+
+    own = variable(service.publisher)
+    password = (os.environ.get(own) or os.environ.get(PASSWORD) or "").strip()
+    if not password:
+        raise Mistake(
+            f"--search: the network searches only for who is signed in; put an app password of "
+            f"{service.publisher} into {PASSWORD} or {own}, or use --stream, which needs none"
+        )
+    try:
+        publisher = find_publishers([service.publisher], service.network)[service.publisher]
+        with Repo(publisher) as repo:
+            repo.sign_in(password)
+            yield repo.ask
+    except PublishError as error:
+        raise Mistake(str(error)) from error
+
+
+@contextmanager
+def _progress() -> Iterator[OnProgress]:
+    """A bar on a terminal; else a line in the log every now and then."""
+    if not sys.stderr.isatty():
+        said = time.monotonic()
+
+        def say(done: float, place: str) -> None:
+            nonlocal said
+            if place and time.monotonic() - said > SAID_EVERY:
+                said = time.monotonic()
+                log.info("backfill: %.0f %%, at %s", done * 100, place)
+
+        yield say
+        return
+    with click.progressbar(
+        length=STEPS, file=sys.stderr, label="backfill", item_show_func=lambda place: place or ""
+    ) as bar:
+
+        def move(done: float, place: str) -> None:
+            bar.update(max(round(done * STEPS) - bar.pos, 0), place)
+
+        yield move

@@ -1,0 +1,100 @@
+"""A feed as one viewer gets it: ranked when the first page is asked for."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from datetime import timedelta
+
+from feedkit.logs import worth_saying
+from feedkit.post import Post, Request, Viewer
+from feedkit.ranking import Candidates, candidates_of, mixed, rank, recipe
+from feedkit.settings import FeedConfig
+from feedkit.store import Narrowing, Store
+from feedkit.times import micros
+from feedkit.viewing import ViewerFilter
+
+log = logging.getLogger(__name__)
+
+DEPTH = 1000  # the newest posts that are ranked for a viewer, after narrowing
+AGAIN = timedelta(seconds=5)  # for which the same ranking starts a new chain: apps ask twice
+
+_failures: Counter[tuple[str, str]] = Counter()  # by feed and viewer filter
+
+
+def asker_of(feed: FeedConfig, request: Request) -> str:
+    """Whose rankings those for `request` are: the viewer's DID, the languages, or both."""
+    parts = [request.viewer.did] if request.viewer and feed.personal else []
+    if feed.by_language:
+        parts.append("-".join(request.languages) or "any")
+    return " ".join(parts)
+
+
+def rank_now(
+    store: Store, feed: FeedConfig, request: Request, feeds: Mapping[str, FeedConfig]
+) -> int | None:
+    """The id of a ranking of `feed` for who asks, made now unless it was made just before. None:
+    nothing is left to be shown."""
+    asker, now, made_by = asker_of(feed, request), micros(request.now), recipe(feed)
+    again = AGAIN if feed.personal else feed.refresh
+    last = store.latest_version(feed.name, asker)
+    if last and last.recipe == made_by and 0 <= now - last.created_at < again.total_seconds() * 1e6:
+        return last.id
+    ids = ranked(store, feed, request, feeds)
+    return store.save_version(feed.name, asker, ids, now, made_by) if ids else None
+
+
+def ranked(
+    store: Store, feed: FeedConfig, request: Request, feeds: Mapping[str, FeedConfig]
+) -> list[int]:
+    """The ids of the posts of `feed` for who asks, best first."""
+    viewer, narrowing = request.viewer, None
+    if viewer is not None:
+        narrowing = narrowing_for(feed, viewer)
+    found: Candidates = candidates_of(store, feed, min(feed.depth, DEPTH), narrowing)
+    if viewer is not None:
+        found = [(id, post) for id, post in found if _kept(feed, post, viewer)]
+    return rank(feed, found, request, mixed(store, feed, feeds))
+
+
+def narrowing_for(feed: FeedConfig, viewer: Viewer) -> Narrowing:
+    """What the viewer filters say of the posts that they keep, before these are read."""
+    authors = None
+    naming = []
+    for filter in feed.viewer:
+        try:
+            theirs, named = filter.authors(viewer), filter.mentioned(viewer)
+        except Exception as error:
+            _failed(feed, filter, error)
+            theirs, named = frozenset(), None
+        if theirs is not None:
+            authors = frozenset(theirs) if authors is None else authors & theirs
+        if named is not None:
+            naming.append(named)
+    return Narrowing(authors, naming)
+
+
+def _kept(feed: FeedConfig, post: Post, viewer: Viewer) -> bool:
+    for filter in feed.viewer:
+        try:
+            verdict = filter.keep(post, viewer)
+            if verdict is False:
+                return False
+            if verdict is not True:
+                raise TypeError(f"keep returned {type(verdict).__name__}, not True or False")
+        except Exception as error:  # what must not be shown, perhaps, is not
+            _failed(feed, filter, error, post.uri)
+            return False
+    return True
+
+
+def _failed(feed: FeedConfig, filter: ViewerFilter, error: Exception, uri: str = "") -> None:
+    times = _failures[feed.name, filter.yaml_name()] = _failures[feed.name, filter.yaml_name()] + 1
+    if worth_saying(times):
+        about = f" on {uri}" if uri else ""
+        log.error(
+            "feeds.%s: the viewer filter %s failed%s (%s: %s), %d times so far; "
+            "what it cannot tell of is not shown",
+            feed.name, filter.yaml_name(), about, type(error).__name__, error, times,
+        )  # fmt: skip

@@ -1,0 +1,120 @@
+"""Which page answers a request: everybody's, the viewer's own, or what stands in for it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from feedkit.personal import asker_of, rank_now
+from feedkit.post import Request, Viewer
+from feedkit.settings import EVERYONE, REFUSE, FeedConfig
+from feedkit.skeleton import BadCursor, Chain, Item, Page, may_be_shown, page
+from feedkit.store import Store, StoreError
+from feedkit.store.interactions import LESS
+from feedkit.times import micros
+
+# A cursor that begins with one of these leads through the feed that stands in for another.
+SIGNED_OUT, EMPTY = "s", "e"
+WISHES = 200  # the newest for less that are heeded
+
+
+log = logging.getLogger(__name__)
+
+
+class SignInFirst(Exception):
+    """The feed is shown to nobody whom it does not know."""
+
+
+class Asker(NamedTuple):
+    """Who asks. `did` is None where nobody is signed in. `load` gives what the feed needs to know
+    of the viewer, None while that is not known yet; it is called for the first page only."""
+
+    now: datetime
+    did: str | None = None
+    load: Callable[[], Viewer | None] = lambda: None
+    languages: tuple[str, ...] = ()
+
+
+def serve(
+    store: Store, feeds: Mapping[str, FeedConfig], feed: FeedConfig, limit: int, cursor: str,
+    asker: Asker,
+) -> Page:  # fmt: skip
+    """The page of `feed` that `asker` gets; `feeds` are all of the service.
+
+    Raises `BadCursor` for a cursor that this asker was never given, and `SignInFirst`.
+    """
+    mark = cursor[:1]
+    if mark in (SIGNED_OUT, EMPTY):
+        return _stand_in(store, feeds, feed, limit, cursor, asker)
+    request = Request(now=asker.now, languages=asker.languages)
+    if not feed.personal and not feed.by_language:
+        found = page(store, feed, limit, cursor, request)
+    else:
+        if feed.personal:
+            if asker.did is None:
+                if cursor:
+                    raise BadCursor("the cursor belongs to somebody who is signed in")
+                return _stand_in(store, feeds, feed, limit, SIGNED_OUT, asker)
+            viewer = Viewer(did=asker.did) if cursor else asker.load()
+            if viewer is None:
+                return _stand_in(store, feeds, feed, limit, SIGNED_OUT, asker)
+            request = replace(request, viewer=viewer)
+        found = _own(store, feeds, feed, limit, cursor, request)
+    if not found.items and not cursor and feed.when_empty:
+        return _stand_in(store, feeds, feed, limit, EMPTY, asker)
+    return found
+
+
+def _own(
+    store: Store, feeds: Mapping[str, FeedConfig], feed: FeedConfig, limit: int, cursor: str,
+    request: Request,
+) -> Page:  # fmt: skip
+    """A page of the chain of who asks."""
+    hidden: frozenset[str] = frozenset()
+    if request.viewer is not None:
+        # Whatever the feed makes of wishes, nobody sees a post again of which they want less. It
+        # is left out of a chain that was begun before, too; the rest stays in its order.
+        wishes = store.interactions.wishes(request.viewer.did, most=WISHES)
+        hidden = frozenset(wish.item for wish in wishes if wish.event == LESS)
+    chain = Chain(asker_of(feed, request), lambda: rank_now(store, feed, request, feeds), hidden)
+    return page(store, feed, limit, cursor, request, chain)
+
+
+def _stand_in(
+    store: Store, feeds: Mapping[str, FeedConfig], feed: FeedConfig, limit: int, cursor: str,
+    asker: Asker,
+) -> Page:  # fmt: skip
+    """A page of what stands in for `feed`; `cursor` begins with which of both cases it is."""
+    mark, rest = cursor[0], cursor[1:]
+    name = feed.when_empty if mark == EMPTY else feed.signed_out
+    if mark == SIGNED_OUT and not feed.personal:
+        name = ""
+    if name.startswith("at://") and not rest:
+        return Page([Item(name)] if may_be_shown(store, name) else [], None)
+    if name == REFUSE and mark == SIGNED_OUT:
+        if asker.did is None:
+            raise SignInFirst("this feed is for those who are signed in")
+        found = Page([], None)  # it is not known yet whom they follow; the next request finds it
+    else:
+        target = feed if name == EVERYONE and mark == SIGNED_OUT else feeds.get(name)
+        if target is None:
+            raise BadCursor("the cursor is not one that this feed gave out; leave it out")
+        if target is not feed:
+            mark_asked(store, target, asker.now)
+        request = Request(now=asker.now, languages=asker.languages)
+        found = page(store, target, limit, rest, request)
+    if not found.items and not rest and mark == SIGNED_OUT and feed.when_empty:
+        return _stand_in(store, feeds, feed, limit, EMPTY, asker)
+    return found._replace(cursor=f"{mark}{found.cursor}" if found.cursor else None)
+
+
+def mark_asked(store: Store, feed: FeedConfig, now: datetime) -> None:
+    """Note that someone reads the feed, so that it is ranked again."""
+    try:
+        store.mark_asked(feed.name, micros(now))
+    except StoreError as error:  # the page matters more
+        log.warning("feeds.%s: cannot note that it was asked for: %s", feed.name, error)

@@ -1,0 +1,29 @@
+"""The application as gunicorn serves it: the front, and Flask behind it."""
+
+from __future__ import annotations
+
+from feedkit.settings import Service
+from feedkit.store import Store
+from feedkit.web.app import create_app
+from feedkit.web.backstage import Backstage
+from feedkit.web.front import Front
+
+SHARING, OTHER = 3, 6  # threads; each has a connection to the store
+
+
+def shared_feeds(service: Service) -> dict[str, bool]:
+    """The feeds whose pages are the same for everybody, each with whether they depend on the
+    languages that are asked for."""
+    return {
+        name: feed.by_language
+        for name, feed in service.feeds.items()
+        if feed.served and not feed.personal
+    }
+
+
+def create_front(service: Service | None = None, store: Store | None = None) -> Front:
+    """The application as gunicorn serves it, `feedkit.web.asgi:create_front()`; see
+    `feedkit.web.app.create_app`."""
+    app = create_app(service, store)
+    sharing, other = Backstage(app.wsgi_app, SHARING), Backstage(app.wsgi_app, OTHER)
+    return Front(sharing, other, shared_feeds(app.config["SERVICE"]))

@@ -1,0 +1,293 @@
+"""The front before Flask: what it remembers, what it shares, and what it never touches."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from flask import Flask, Response, request
+
+from feedkit.web import backstage, front
+from feedkit.web.backstage import Backstage
+from feedkit.web.front import SKELETON, Front
+
+FEED = "at://did:plc:x/app.bsky.feed.generator/"
+
+
+class Behind:
+    """A Flask application that tells what reached it, and can be slow, broken, or both."""
+
+    def __init__(self):
+        self.asked, self.status, self.go = [], 200, threading.Event()
+        self.go.set()
+        self.app = Flask(__name__)
+        self.app.add_url_rule("/<path:path>", view_func=self.answer, methods=["GET", "POST"])
+
+    def answer(self, path):
+        self.asked.append((request.full_path, dict(request.headers), request.get_data()))
+        number = len(self.asked)
+        self.go.wait(10)
+        said = request.headers.get("Accept-Language", "")
+        return Response(
+            f'{{"n":{number},"said":"{said}"}}', self.status, content_type="application/json"
+        )
+
+
+@pytest.fixture
+def behind():
+    made = Behind()
+    yield made
+    made.go.set()
+
+
+@asynccontextmanager
+async def client(behind, threads=4):
+    stages = [Backstage(behind.app.wsgi_app, threads) for _ in range(2)]
+    made = Front(*stages, {"new": False, "spoken": True})
+    transport = httpx.ASGITransport(made)
+    async with httpx.AsyncClient(transport=transport, base_url="http://feeds") as asks:
+        asks.front = made
+        yield asks
+    behind.go.set()
+    for stage in stages:
+        stage.close()
+
+
+def run(test):
+    return asyncio.run(asyncio.wait_for(test(), 30))
+
+
+def page(asks, name="new", **more):
+    headers = more.pop("headers", None)
+    return asks.get(SKELETON, params={"feed": FEED + name, **more}, headers=headers)
+
+
+def test_a_shared_page_is_remembered_for_a_moment(behind, monkeypatch):
+    async def test():
+        async with client(behind) as asks:
+            first = await page(asks, limit=30)
+            again = await page(asks, limit=30)
+            assert first.content == again.content == b'{"n":1,"said":""}'
+            assert again.headers["content-type"] == "application/json"
+            monkeypatch.setattr(front, "FRESH", 0.0)
+            assert (await page(asks, limit=30)).json()["n"] == 2
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"limit": 31}, {"limit": 30, "cursor": "0.1.2"}, {"limit": 30, "cursor": ""}, {}],
+    ids=["limit", "cursor", "empty_cursor", "no_limit"],
+)
+def test_other_pages_are_others(behind, other):
+    async def test():
+        async with client(behind) as asks:
+            await page(asks, limit=30)
+            assert (await page(asks, **other)).json()["n"] == 2
+
+    run(test)
+
+
+def test_a_page_by_language_is_kept_for_each_language(behind):
+    async def test():
+        async with client(behind) as asks:
+            for said, number in (("de", 1), ("ja", 2), ("de", 1)):
+                answer = await page(asks, "spoken", headers={"accept-language": said})
+                assert answer.json() == {"n": number, "said": said}
+            for said in ("de", "ja"):  # which this feed does not look at
+                answer = await page(asks, headers={"accept-language": said})
+                assert answer.json()["n"] == 3
+
+    run(test)
+
+
+def test_who_asks_never_reaches_a_shared_feed(behind):
+    async def test():
+        async with client(behind) as asks:
+            await page(asks, headers={"authorization": "Bearer secret", "cookie": "a=b"})
+            headers = behind.asked[0][1]
+            assert not {"Authorization", "Cookie"} & headers.keys()
+            assert headers["Host"] == "feeds"
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{SKELETON}?feed={FEED}mine",
+        f"{SKELETON}?feed={FEED}new&feed={FEED}mine",
+        f"{SKELETON}?feed={FEED}new&limit=1&limit=2",
+        f"{SKELETON}?feed={FEED}new&feed=",
+        SKELETON,
+        "/health",
+    ],
+)
+def test_all_else_goes_to_flask_as_it_came(behind, path):
+    async def test():
+        async with client(behind) as asks:
+            for number in (1, 2):
+                answer = await asks.get(path, headers={"authorization": "Bearer mine"})
+                assert answer.json()["n"] == number
+            assert behind.asked[0][1]["Authorization"] == "Bearer mine"
+
+    run(test)
+
+
+def test_those_who_ask_at_once_share_one_look_up(behind):
+    async def test():
+        behind.go.clear()
+        async with client(behind) as asks:
+            several = [asyncio.create_task(page(asks)) for _ in range(50)]
+            await asyncio.sleep(0.2)
+            behind.go.set()
+            assert {(await one).json()["n"] for one in several} == {1}
+            assert asks.front.counts == {"miss": 1, "merged": 49}
+
+    run(test)
+
+
+@pytest.mark.parametrize("status", [400, 404, 500, 503])
+def test_an_error_is_not_remembered(behind, status):
+    async def test():
+        behind.status = status
+        async with client(behind) as asks:
+            assert (await page(asks)).status_code == status
+            behind.status = 200
+            assert (await page(asks)).status_code == 200
+
+    run(test)
+
+
+def test_a_broken_service_is_covered_by_the_last_good_page(behind, monkeypatch):
+    async def test():
+        async with client(behind) as asks:
+            good = await page(asks)
+            monkeypatch.setattr(front, "FRESH", 0.0)
+            behind.status = 503
+            stale = await page(asks)
+            assert (stale.status_code, stale.content) == (200, good.content)
+            assert stale.headers["x-feedkit-stale"] == "0"
+            assert "x-feedkit-stale" not in good.headers
+            assert (await page(asks, limit=7)).status_code == 503  # of which there is none
+            behind.status = 400  # an answer, though not a good one
+            assert (await page(asks)).status_code == 400
+            behind.status = 503
+            monkeypatch.setattr(front, "STALE", -1.0)
+            assert (await page(asks)).status_code == 503
+
+    run(test)
+
+
+def test_a_slow_service_is_covered_too_and_its_answer_is_used_later(behind, monkeypatch):
+    async def test():
+        async with client(behind) as asks:
+            monkeypatch.setattr(front, "PATIENCE", 0.05)
+            await page(asks)
+            await asyncio.sleep(front.FRESH + 0.05)
+            behind.go.clear()
+            stale = await page(asks)
+            assert stale.json()["n"] == 1
+            assert "x-feedkit-stale" in stale.headers
+            behind.go.set()
+            await asyncio.sleep(0.2)
+            assert (await page(asks)).json()["n"] == 2
+            assert len(behind.asked) == 2
+
+    run(test)
+
+
+def test_what_is_kept_is_bounded(behind, monkeypatch):
+    async def test():
+        monkeypatch.setattr(front, "MOST", 20_000)
+        monkeypatch.setattr(front, "MOST_KEYS", 10)
+        async with client(behind) as asks:
+            for number in range(100):
+                await page(asks, cursor=f"0.{number}.1")
+            kept = asks.front
+            assert 10 < len(kept._pages) < 20
+            assert sum(front._size(*item) for item in kept._pages.items()) == kept._size <= 20_000
+            assert len(kept._keys) <= 10
+            assert (await page(asks, cursor="0.99.1")).json()["n"] == 100  # the latest are there
+            assert (await page(asks, cursor="0.0.1")).json()["n"] == 101
+
+    run(test)
+
+
+def test_a_body_arrives_whole_and_too_much_is_refused(behind):
+    async def test():
+        async with client(behind) as asks:
+            await asks.post("/x", content=b"[1]" * 1000, headers={"content-type": "a/b"})
+            _, headers, body = behind.asked[0]
+            assert (body, headers["Content-Type"]) == (b"[1]" * 1000, "a/b")
+            assert headers["Content-Length"] == "3000"
+            answer = await asks.post("/x", content=b"x" * (front.MOST_BODY + 1))
+            assert (answer.status_code, answer.json()["error"]) == (413, "PayloadTooLarge")
+            assert len(behind.asked) == 1
+
+    run(test)
+
+
+def test_a_request_that_does_not_arrive_is_given_up(behind, monkeypatch):
+    async def test():
+        monkeypatch.setattr(front, "BODY_TIME", 0.05)
+
+        async def slowly():
+            yield b"x"
+            await asyncio.sleep(0.5)
+            yield b"y"
+
+        async with client(behind) as asks:
+            answer = await asks.post("/x", content=slowly())
+            assert (answer.status_code, answer.json()["error"]) == (408, "RequestTimeout")
+
+    run(test)
+
+
+def test_too_many_at_once_are_told_to_come_back(behind, monkeypatch):
+    async def test():
+        monkeypatch.setattr(backstage, "MOST_WAITING", 8)
+        behind.go.clear()
+        async with client(behind, threads=2) as asks:
+            waiting = [asyncio.create_task(page(asks, cursor=f"0.{n}.1")) for n in range(8)]
+            waiting += [asyncio.create_task(asks.get(f"/{n}")) for n in range(8)]
+            await asyncio.sleep(0.1)
+            for refused in (await page(asks), await asks.get("/x")):
+                assert (refused.status_code, refused.json()["error"]) == (503, "Busy")
+                assert refused.headers["retry-after"] == "1"
+            behind.go.set()
+            assert {(await one).status_code for one in waiting} == {200}
+            assert (await page(asks)).status_code == 200
+
+    run(test)
+
+
+def test_those_who_wait_for_something_else_hold_up_no_shared_feed(behind):
+    async def test():
+        behind.go.clear()
+        async with client(behind, threads=2) as asks:
+            waiting = [asyncio.create_task(asks.get(f"/{n}")) for n in range(8)]
+            await asyncio.sleep(0.1)
+            shared = asyncio.create_task(page(asks))
+            await asyncio.sleep(0.1)
+            assert len(behind.asked) == 3, "two of the others, and the page"
+            behind.go.set()
+            assert (await shared).json()["n"] == 3
+            await asyncio.gather(*waiting)
+
+    run(test)
+
+
+def test_paths_and_headers_survive_the_way(behind):
+    async def test():
+        async with client(behind) as asks:
+            await asks.get("/wäre/%E2%9C%93?q=%C3%A4&r=a+b", headers=[("x-a", "1"), ("x-a", "2")])
+            path, headers, _ = behind.asked[0]
+            assert path == "/wäre/✓?q=ä&r=a b" or path == "/wäre/✓?q=%C3%A4&r=a+b"
+            assert headers["X-A"] == "1,2"
+
+    run(test)
