@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
+from weakref import WeakKeyDictionary
 
 from feedkit.logs import worth_saying
 from feedkit.post import Post, Request, Viewer
@@ -20,6 +23,11 @@ log = logging.getLogger(__name__)
 DEPTH = 1000  # the newest posts that are ranked for a viewer, after narrowing
 AGAIN = timedelta(seconds=5)  # for which the same ranking starts a new chain: apps ask twice
 
+MOMENT = 1.0  # seconds for which candidates are shared among viewers
+MOST_RECENT = 8  # feeds of which they are: about 2 MB each
+
+_lock = threading.Lock()
+_recent: WeakKeyDictionary[Store, dict[str, tuple[float, Candidates]]] = WeakKeyDictionary()
 _failures: Counter[tuple[str, str]] = Counter()  # by feed and viewer filter
 
 
@@ -52,10 +60,29 @@ def ranked(
     viewer, narrowing = request.viewer, None
     if viewer is not None:
         narrowing = narrowing_for(feed, viewer)
-    found: Candidates = candidates_of(store, feed, min(feed.depth, DEPTH), narrowing)
+    found = _candidates(store, feed, narrowing)
     if viewer is not None:
         found = [(id, post) for id, post in found if _kept(feed, post, viewer)]
     return rank(feed, found, request, mixed(store, feed, feeds))
+
+
+def _candidates(store: Store, feed: FeedConfig, narrowing: Narrowing | None) -> Candidates:
+    """The candidates; those that all viewers share as they were a moment ago. What was deleted
+    since is left out when the page is read."""
+    depth = min(feed.depth, DEPTH)
+    if narrowing not in (None, Narrowing()):
+        return candidates_of(store, feed, depth, narrowing)
+    with _lock:
+        recent = _recent.setdefault(store, {})
+        made, found = recent.get(feed.name, (0.0, ()))
+    if not found or time.monotonic() - made > MOMENT:
+        made = time.monotonic()
+        found = candidates_of(store, feed, depth)
+        with _lock:
+            if len(recent) >= MOST_RECENT:
+                del recent[min(recent, key=lambda name: recent[name][0])]
+            recent[feed.name] = made, found
+    return found
 
 
 def narrowing_for(feed: FeedConfig, viewer: Viewer) -> Narrowing:
@@ -72,7 +99,7 @@ def narrowing_for(feed: FeedConfig, viewer: Viewer) -> Narrowing:
             authors = frozenset(theirs) if authors is None else authors & theirs
         if named is not None:
             naming.append(named)
-    return Narrowing(authors, naming)
+    return Narrowing(authors, tuple(naming))
 
 
 def _kept(feed: FeedConfig, post: Post, viewer: Viewer) -> bool:

@@ -78,18 +78,16 @@ def page(
     left_out = {pin.uri for pin in pins}.union(chain.hidden)
     first = position is None
     start = _start(store, feed, chain) if position is None else position
+    shown = [pin for pin in pins if first and _may_be_pinned(store, pin, chain)][:limit]
     items: list[Item] = []
     end = None
     if start.version or not chain.asker:
-        wanted = max(limit - len(pins), 0) if first else limit
         read = _from_version if start.version else _by_time
-        items, end = read(store, feed, start, wanted, left_out, chain.asker)
+        items, end = read(store, feed, start, limit - len(shown), left_out, chain.asker)
     elif not first:
         raise BadCursor("the cursor is not one of yours; leave it out to start anew")
-    if first:
-        for pin in sorted(pins, key=lambda pin: pin.at):
-            if len(items) < limit and pin.uri not in chain.hidden and may_be_shown(store, pin.uri):
-                items.insert(max(pin.at - 1, 0), Item(pin.uri, pinned=True))
+    for pin in sorted(shown, key=lambda pin: pin.at):
+        items.insert(max(pin.at - 1, 0), Item(pin.uri, pinned=True))
     more = _format(end) if end is not None and items else None
     return Page(items, more, start.version)
 
@@ -163,7 +161,11 @@ def _pins(feed: FeedConfig, request: Request) -> Sequence[Pinned]:
                     feed.name, selector.yaml_name(), type(error).__name__, error,
                     _failures[feed.name, selector.yaml_name()],
                 )  # fmt: skip
-    return pins
+    return tuple({pin.uri: pin for pin in pins}.values())
+
+
+def _may_be_pinned(store: Store, pin: Pinned, chain: Chain) -> bool:
+    return pin.uri not in chain.hidden and may_be_shown(store, pin.uri)
 
 
 def may_be_shown(store: Store, uri: str) -> bool:

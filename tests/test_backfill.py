@@ -107,7 +107,9 @@ def fold(made, store, history, numbers):
 
 
 def fill(made, store, feeds, span=DAY, **options):
-    filling = Filling(made, store, feeds, made.stream, threading.Event(), quiet=0.3, **options)
+    filling = Filling(
+        made, store, feeds, made.stream, threading.Event(), quiet=0.3, patience=2.0, **options
+    )
     return filling.from_stream(span)
 
 

@@ -12,7 +12,7 @@ from _history import HOUR, History, author, text_of, uri
 from _streams import cid_of, post_record
 from test_backfill import clean, fold, history, names, service, until  # noqa: F401
 
-from feedkit import All, Author, FollowedBy, Keywords, Not
+from feedkit import Author, FollowedBy, Keywords
 from feedkit.backfill import Filling, NotPossible, Stopped
 from feedkit.backfill.views import by_words, named_authors
 from feedkit.settings import Network
@@ -67,13 +67,12 @@ def shows(appview):
 
 
 def filling(made, store, feeds=("herons",), stop=None, **options):
-    return Filling(
-        made, store, feeds, made.stream, stop or threading.Event(), quiet=0.3, **options
-    )
+    stop = stop or threading.Event()
+    return Filling(made, store, feeds, made.stream, stop, quiet=0.3, patience=0.6, **options)
 
 
 def birds(history, appview, **more):
-    filter = All(Author([ANN, BOB]), Keywords("heron"))
+    filter = Author([ANN, BOB]) & Keywords("heron")
     return service(history, network=Network(appview=appview.address), herons=filter, **more)
 
 
@@ -208,7 +207,7 @@ def test_lists_are_found_out_first(history, store, appview, shows):
 
 
 def test_whom_a_filter_names():
-    both = All(Author([ANN]), Not(Author([BOB])), Keywords("x"))
+    both = Author([ANN]) & ~Author([BOB]) & Keywords("x")
     assert named_authors(both) == {ANN}
 
 

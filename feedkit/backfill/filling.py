@@ -13,7 +13,7 @@ from msgspec import Struct
 from feedkit.appview import AppView, Gone, Unresolved
 from feedkit.backfill.rewound import Refused
 from feedkit.backfill.staging import Staging, Stopped, now_us
-from feedkit.backfill.stretch import QUIET, OnProgress, Stretch, Within, no_progress
+from feedkit.backfill.stretch import PATIENCE, QUIET, OnProgress, Stretch, Within, no_progress
 from feedkit.backfill.views import Ask, Page, by_author, by_words, named_authors
 from feedkit.duration import duration_text
 from feedkit.people import Membership, Refreshing
@@ -65,9 +65,11 @@ class Filling:
         on_progress: OnProgress = no_progress,
         *,
         quiet: float = QUIET,
+        patience: float = PATIENCE,
     ) -> None:
         self._service, self._store, self._stream, self._stop = service, store, stream, stop
         self._feeds, self._on_progress, self._quiet = sorted(feeds), on_progress, quiet
+        self._patience = patience
         store.sync_feeds({name: feed.filter.fingerprint() for name, feed in service.feeds.items()})
         self._know_people()
 
@@ -217,9 +219,7 @@ class Filling:
         staging.write(run, Reached(run.cursor, run.time, run.place), frozenset())
         return run
 
-    def _begun(
-        self, kind: str, since: int, may_go_on: MayGoOn, about: Collection[str] = ()
-    ) -> Run:
+    def _begun(self, kind: str, since: int, may_go_on: MayGoOn, about: Collection[str] = ()) -> Run:
         """The backfill of this name: the unfinished one, if it may go on, or a new one."""
         backfills = self._store.backfills
         filters = [self._service.feeds[name].filter.fingerprint() for name in self._feeds]
@@ -237,7 +237,14 @@ class Filling:
         self, staging: Staging, run: Run, within: Within, engagement: frozenset[str]
     ) -> Stretch:
         return Stretch(
-            staging, self._stream, run, within, engagement, self._on_progress, quiet=self._quiet
+            staging,
+            self._stream,
+            run,
+            within,
+            engagement,
+            self._on_progress,
+            quiet=self._quiet,
+            patience=self._patience,
         )
 
     def _staging(self) -> Staging:

@@ -115,9 +115,7 @@ def backfill(
     return 0
 
 
-def _check(
-    feeds: tuple[str, ...], every: bool, sources: bool, gaps: bool, dry_run: bool
-) -> None:
+def _check(feeds: tuple[str, ...], every: bool, sources: bool, gaps: bool, dry_run: bool) -> None:
     if gaps:
         if feeds or every or sources:
             raise click.UsageError("--gaps is for all feeds, and goes alone")

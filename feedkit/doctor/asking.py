@@ -18,6 +18,11 @@ from feedkit.doctor.verdict import NoAnswer
 LONGEST = 8.0  # seconds for an answer
 LARGEST = 5_000_000  # bytes of an answer
 
+_CHAIN = (
+    "nobody whom one knows here has signed the certificate; if the server sends its own "
+    "certificate alone, give it the full chain (fullchain.pem); if not, get one that everybody "
+    "believes"
+)
 # X509_V_ERR_… (OpenSSL's verify_code) → what to do.
 _CERTIFICATES = {
     9: "the certificate is not valid yet; check the clocks of both machines",
@@ -26,10 +31,8 @@ _CERTIFICATES = {
     "by itself, certbot by hand",
     19: "the certificate's root is one that nobody else knows; get one that everybody believes: "
     "Caddy does so by itself, certbot by hand",
-    20: "the server does not send the intermediate certificates; give it the full chain "
-    "(fullchain.pem)",
-    21: "the server does not send the intermediate certificates; give it the full chain "
-    "(fullchain.pem)",
+    20: _CHAIN,
+    21: _CHAIN,
     62: "the certificate is for another name; get one for this host name, or correct service: "
     "hostname",
 }
@@ -37,7 +40,8 @@ _CERTIFICATES = {
 
 class Answer(NamedTuple):
     """An HTTP answer. `seconds`: how long it took; `received`: when, seconds since 1970; `days`:
-    how long the certificate is still good, None without TLS."""
+    how long the certificate is still good, None without TLS; `ending`: whether that is the last
+    tenth of its life, in which it should have been renewed."""
 
     status: int
     headers: Mapping[str, str]
@@ -45,6 +49,7 @@ class Answer(NamedTuple):
     seconds: float
     received: float
     days: float | None
+    ending: bool
 
     @property
     def object(self) -> dict[str, Any]:
@@ -80,7 +85,7 @@ class Asker:
         body = b""
         try:
             with self._client.stream("GET", url, params=params or None) as answer:
-                days = _days(answer)  # once the answer is read the connection may be closed
+                days, ending = _life(answer)  # once the answer is read the connection may be closed
                 for piece in answer.iter_bytes():
                     body += piece
                     if len(body) > LARGEST:
@@ -91,7 +96,9 @@ class Asker:
                     if time.monotonic() - began > LONGEST:
                         raise httpx.ReadTimeout("")
                 seconds = time.monotonic() - began
-                return Answer(answer.status_code, answer.headers, body, seconds, time.time(), days)
+                return Answer(
+                    answer.status_code, answer.headers, body, seconds, time.time(), days, ending
+                )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _explained(url, error) from error
 
@@ -100,11 +107,16 @@ def _origin(url: str) -> str:
     return "{0.scheme}://{0.netloc}".format(urlsplit(url))
 
 
-def _days(answer: httpx.Response) -> float | None:
+def _life(answer: httpx.Response) -> tuple[float | None, bool]:
+    """`days` and `ending` of an `Answer`."""
     stream = answer.extensions.get("network_stream")
     tls = stream.get_extra_info("ssl_object") if stream is not None else None
-    ends = (tls.getpeercert() or {}).get("notAfter") if tls is not None else None
-    return (ssl.cert_time_to_seconds(ends) - time.time()) / 86_400 if ends else None
+    found = (tls.getpeercert() or {}) if tls is not None else {}
+    if not {"notBefore", "notAfter"} <= found.keys():
+        return None, False
+    begin, end = (ssl.cert_time_to_seconds(found[key]) for key in ("notBefore", "notAfter"))
+    left = end - time.time()
+    return left / 86_400, left < (end - begin) / 10
 
 
 def _explained(url: str, error: Exception) -> NoAnswer:

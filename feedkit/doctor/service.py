@@ -48,12 +48,9 @@ def hostname(visit: Visit) -> Verdict:
         )
     said = f"{base} answers in {answer.seconds * 1000:.0f} ms"
     if answer.days is not None:
-        if answer.days < 1:
-            return bad(
-                f"{said}, but its certificate is good for {answer.days * 24:.0f} hours only",
-                "renew it, and see why that was not done by itself",
-            )
-        said += f", certificate good for {answer.days:.0f} days"
+        said += f", its certificate is good for {age(answer.days * 86_400)}"
+        if answer.ending:
+            return bad(f"{said} more", "renew it, and see why that was not done by itself")
     return good(said)
 
 

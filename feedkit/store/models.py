@@ -229,10 +229,27 @@ class Score(Model):
         primary_key = CompositeKey("uri", "name")
 
 
+class Heartbeat(Model):
+    """What a process last said of itself, see `feedkit.store.heartbeats`."""
+
+    kind = TextField()
+    name = TextField()
+    host = TextField()
+    pid = BigIntegerField()
+    started_at = BigIntegerField()
+    at = BigIntegerField()
+    figures = TextField()  # JSON
+
+    class Meta:
+        table_name = "heartbeats"
+        primary_key = CompositeKey("kind", "name")
+
+
 MODELS = (
     Feed, Post, Hit, Engagement, Account, Tombstone, Cursor, Gap, Version, Chunk, Identity,
     AccountSet,
     Feature, Pending, Score,
     Viewer, ViewerSet, Interaction, Sender,
     Backfill, BackfillPost, BackfillAccount,
+    Heartbeat,
 )  # fmt: skip

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 import sys
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from werkzeug.test import run_wsgi_app
+
+from feedkit.logs import worth_saying
+
+log = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
 Message = Mapping[str, Any]
@@ -22,10 +28,15 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 MOST_WAITING = 256  # calls that are running or wait for a thread; a full page of them takes 0.1 s
+LONGEST = 3.0  # seconds for an answer, with the wait for a thread: a driver may wait for ever
 
 
 class Busy(Exception):
-    """More is waiting than can be answered in time."""
+    """There is no answer in time. `error` names the kind, the message says more."""
+
+    def __init__(self, error: str, message: str) -> None:
+        super().__init__(message)
+        self.error, self.message = error, message
 
 
 class Answer(NamedTuple):
@@ -43,30 +54,50 @@ class Backstage:
         self._app = app
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="web")
         self.waiting = 0
+        self._late = 0
 
     async def call(self, scope: Scope, body: bytes, without: Collection[bytes] = ()) -> Answer:
         """What the application answers to the request `scope` (ASGI) with this body; the headers
-        `without` are kept from it. Raises `Busy`."""
+        `without` are kept from it. Raises `Busy`, after `LONGEST` seconds at the latest."""
         if self.waiting >= MOST_WAITING:
-            raise Busy
+            raise Busy("Busy", "too many are asking just now; try again")
+        given = environ(scope, body, without)
+        until = time.monotonic() + LONGEST
+        answer = asyncio.get_running_loop().run_in_executor(self._pool, self._run, given, until)
         self.waiting += 1
-        try:
-            given = environ(scope, body, without)
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, given)
-        finally:
-            self.waiting -= 1
+        answer.add_done_callback(self._done)
+        if not (await asyncio.wait({answer}, timeout=LONGEST))[0]:
+            self._late += 1
+            if worth_saying(self._late):
+                log.error(
+                    "%s had no answer within %g s, %d requests so far; does the store hang?",
+                    scope["path"], LONGEST, self._late,
+                )  # fmt: skip
+            raise _late()
+        return answer.result()
+
+    def _done(self, answer: asyncio.Future[Answer]) -> None:
+        self.waiting -= 1  # only now: what nobody waits for any longer still stands in the queue
+        if not answer.cancelled():
+            answer.exception()  # or asyncio minds that nobody has asked for it
 
     def close(self) -> None:
         """Take no more calls."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _run(self, given: dict[str, Any]) -> Answer:
+    def _run(self, given: dict[str, Any], until: float) -> Answer:
+        if time.monotonic() > until:
+            raise _late()
         parts, status, headers = run_wsgi_app(self._app, given, buffered=True)
         return Answer(
             int(status[:3]),
             [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers],
             b"".join(parts),
         )
+
+
+def _late() -> Busy:
+    return Busy("Unavailable", "there was no answer in time; does the store hang? try again")
 
 
 def environ(scope: Scope, body: bytes, without: Collection[bytes] = ()) -> dict[str, Any]:

@@ -27,7 +27,7 @@ MOST = 16_000_000  # bytes of pages
 MOST_BODY = 256_000  # bytes of a request
 BODY_TIME = 10.0  # seconds for a request to arrive
 MOST_KEYS = 10_000  # queries whose meaning is remembered
-LONGEST_QUERY = 4_000  # bytes of a query that may be remembered
+LONGEST_QUERY = 1_000  # bytes of a query that may be remembered
 WHO = frozenset({b"authorization", b"cookie"})  # the headers that say who asks
 _NAMES = ("feed", "limit", "cursor")
 _LANGUAGE = b"accept-language"
@@ -127,8 +127,8 @@ class Front:
                 return
         try:
             fresh = await asyncio.shield(task)
-        except Busy:
-            await _refuse(send, 503, "Busy", "too many are asking just now; try again")
+        except Busy as error:
+            await _refuse(send, 503, error.error, error.message)
             return
         await send(fresh.start)
         await send(fresh.body)
@@ -172,8 +172,8 @@ class Front:
             return
         try:
             answer = await self._other.call(scope, body)
-        except Busy:
-            await _refuse(send, 503, "Busy", "too many are asking just now; try again")
+        except Busy as error:
+            await _refuse(send, 503, error.error, error.message)
             return
         for part in _messages(answer):
             await send(part)

@@ -14,6 +14,7 @@ from feedkit.store.migrations import (
     m0004_votes,
     m0005_viewers,
     m0006_backfill,
+    m0007_heartbeats,
 )
 
 MIGRATIONS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
@@ -23,6 +24,7 @@ MIGRATIONS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
     (4, "votes", m0004_votes.STATEMENTS),
     (5, "viewers", m0005_viewers.STATEMENTS),
     (6, "backfill", m0006_backfill.STATEMENTS),
+    (7, "heartbeats", m0007_heartbeats.STATEMENTS),
 )  # fmt: skip
 
 DIALECTS = {
