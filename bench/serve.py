@@ -89,10 +89,10 @@ def script(folder: Path, case: Case) -> Path:
     return file
 
 
-def measure(folder: Path, case: Case, port: int, connections: int, seconds: float) -> Figures:
+def measure(folder: Path, case: Case, port: int, connections: int, seconds: int) -> Figures:
     said = subprocess.run(
         [
-            "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency",
+            "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
             "-s", str(script(folder, case)), f"http://127.0.0.1:{port}",
         ],
         capture_output=True, text=True, check=True,
@@ -160,13 +160,13 @@ def verdicts(found, megabytes):  # type: ignore[no-untyped-def]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="one round, without ingest")
     given = parser.parse_args()
     if not shutil.which("wrk"):
         raise SystemExit("this needs wrk (Debian: apt install wrk)")
-    seconds, times = (2.0, 1) if given.quick else (given.seconds, given.rounds)
+    seconds, times = (2, 1) if given.quick else (given.seconds, given.rounds)
     running: list[subprocess.Popen[bytes]] = []
     with tempfile.TemporaryDirectory() as name:
         folder, plc, stream = Path(name), Plc(), free_port()
@@ -201,7 +201,7 @@ def main() -> None:
             verdicts(alone, memory(servers["feedkit"][0]))
             if given.quick:
                 return
-            running += ingest(folder, config, stream, env)
+            running += ingest(config, stream, env)
             tokens[:] = [plc.token(did("viewer", n)) for n in range(VIEWERS)]
             both = rounds(folder, cases, ports, seconds, times)
             show(both, "while ingest reads 500 events/s")
@@ -215,14 +215,10 @@ def main() -> None:
                 process.wait(15)
 
 
-def ingest(folder: Path, config: Path, port: int, env: dict[str, str]) -> list[subprocess.Popen]:
+def ingest(config: Path, port: int, env: dict[str, str]) -> list[subprocess.Popen]:
     """A stream of 500 events a second, and what reads it."""
-    from wire import write
-
-    file = write(folder, 200_000)
     server = subprocess.Popen(
-        [sys.executable, str(HERE / "wire.py"), str(file), str(port), "500"],
-        stdout=subprocess.PIPE,
+        [sys.executable, str(HERE / "wire.py"), "live", str(port), "500"], stdout=subprocess.PIPE
     )
     assert server.stdout is not None
     server.stdout.readline()

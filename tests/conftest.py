@@ -81,3 +81,13 @@ def store(store_url: str) -> Iterator[Store]:
     with open_store(store_url) as made:
         made.migrate()
         yield made
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts a network of servers beside the project takes minutes: CI asks for it."""
+    if os.environ.get("FEEDKIT_SLOW"):
+        return
+    skip = pytest.mark.skip(reason="FEEDKIT_SLOW=1 runs what needs a network of servers")
+    for item in items:
+        if item.path.stem.endswith("_network"):
+            item.add_marker(skip)

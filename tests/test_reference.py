@@ -62,7 +62,8 @@ def completed(block):
         feed = {"filter": {"all": [tree, "everything"]}}
     # Names that the examples speak of.
     parts = {"advert": {"keywords": ["#ad"]}}
-    return {**whole, "filters": parts, "feeds": {"any": feed}}
+    others = {name: {"filter": "reply"} for name in ("birds", "terns")}
+    return {**whole, "filters": parts, "feeds": {"any": feed, **others}}
 
 
 @pytest.mark.parametrize("block", EXAMPLES)

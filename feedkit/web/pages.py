@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from flask import Blueprint, current_app, render_template
+from flask import Blueprint, Response, current_app, render_template, request
 
+from feedkit.addresses import post_address
 from feedkit.post import Post
 from feedkit.serving import Asker, SignInFirst, mark_asked, serve
-from feedkit.settings import FeedConfig
+from feedkit.settings import FeedConfig, Service
 from feedkit.store import Store
 from feedkit.web.xrpc import feed_uri
+from feedkit.why import explain_stored, not_stored
 
 blueprint = Blueprint("pages", __name__)
 
@@ -35,6 +38,37 @@ def index() -> str:
         for number, feed in enumerate(served)
     ]
     return render_template("index.html", service=service, feeds=feeds)
+
+
+@blueprint.get("/why")
+def why() -> Response:
+    """Why a stored post is in a feed or not, and at which place: what `feedkit why` prints. A page
+    of the service's own operator and readers; the network is not asked."""
+    service, store = current_app.config["SERVICE"], current_app.config["STORE"]
+    name, written = request.args.get("feed", ""), request.args.get("post", "").strip()
+    feed = service.feeds.get(name)
+    try:
+        uri = post_address(written) if written else ""
+    except ValueError as error:
+        return _why_page(service, name, written, str(error), 400)
+    if not written or not name:
+        return _why_page(service, name, written, "", 200)
+    if feed is None or not feed.served:
+        return _why_page(service, name, written, "There is no such feed.", 404)
+    stored = store.find_post(uri)
+    if stored is None:
+        return _why_page(service, name, written, f"This post is {not_stored(store, uri)}.", 404)
+    found = explain_stored(service, store, feed, uri, stored.post)
+    return _why_page(service, name, written, "", 200, lines=list(found.lines()))
+
+
+def _why_page(service: Service, name: str, post: str, problem: str, status: int,
+              lines: Sequence[str] = ()) -> Response:  # fmt: skip
+    feeds = [feed for feed in service.feeds.values() if feed.served]
+    text = render_template(
+        "why.html", service=service, feeds=feeds, name=name, post=post, problem=problem, lines=lines
+    )
+    return Response(text, status, content_type="text/html; charset=utf-8")
 
 
 def _first_posts(store: Store, feed: FeedConfig, now: datetime) -> list[tuple[Post, bool]]:
