@@ -57,7 +57,7 @@ def serve(
         if feed.personal:
             if asker.did is None:
                 if cursor:
-                    raise BadCursor("the cursor belongs to somebody who is signed in")
+                    raise BadCursor("the cursor is of somebody who is signed in; leave it out")
                 return _stand_in(store, feeds, feed, limit, SIGNED_OUT, asker)
             viewer = Viewer(did=asker.did) if cursor else asker.load()
             if viewer is None:

@@ -111,8 +111,8 @@ class Examples:
 @dataclass(frozen=True)
 class FeedConfig:
     """One feed. `place` is where it was written, file:line. `depth` is how many of its newest
-    posts are ranked. `keep` is how long its posts are stored. `missing`: whether it takes the posts
-    that it cannot decide because a hydrator found nothing."""
+    posts are ranked. `keep` is how long its posts are stored, `keep_most` how many. `missing`:
+    whether it takes the posts that it cannot decide because a hydrator found nothing."""
 
     name: str
     filter: Filter
@@ -128,6 +128,7 @@ class FeedConfig:
     served: bool = True
     refresh: timedelta = timedelta(seconds=60)
     keep: timedelta = timedelta(days=7)
+    keep_most: int = 100_000
     depth: int = 2000
     missing: bool = False
     viewer: tuple[ViewerFilter, ...] = ()
@@ -194,6 +195,7 @@ class Service:
     did: str  # did:web:HOSTNAME unless the configuration says otherwise
     feeds: Mapping[str, FeedConfig]
     store: str = "sqlite:///feedkit.db"
+    store_max: int = 0  # bytes; 0: no limit
     stream: Stream = field(default_factory=Stream)
     network: Network = field(default_factory=Network)
     filters: Mapping[str, Filter] = field(default_factory=dict)

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -116,10 +116,8 @@ class History:
                     if self.pace:
                         time.sleep(self.pace)
             number += len(some)
-            try:
+            with suppress(TimeoutError):
                 connection.recv(timeout=0)
-            except TimeoutError:
-                pass
 
     def _answer(self, connection: ServerConnection, request: Any) -> Any:
         query = parse_qs(urlsplit(request.path).query)

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from _history import HOUR, History, author, tid, uri
-from click.testing import CliRunner
+from _history import HOUR, History, author, uri
 from storing import contents, order
 
 from feedkit import Gravity, Keywords, Newest
 from feedkit.backfill import Filling, NotPossible, Stopped
-from feedkit.cli import cli
 from feedkit.ingest import Ingest
 from feedkit.jobs import Jobs
 from feedkit.settings import FeedConfig, Network, Service, Stream
@@ -117,6 +111,26 @@ def names(store, feed):
     return sorted(uri.rpartition("/")[2] for uri in order(store, feed))
 
 
+@contextmanager
+def looking(url, feed):
+    """What somebody saw who looked at the feed all the time."""
+    seen, stop = set(), threading.Event()
+
+    def look():
+        with open_store(url) as store:
+            while not stop.is_set():
+                seen.update(names(store, feed))
+                time.sleep(0.002)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        thread.join()
+
+
 def clean(store):
     """Nothing is left of a backfill."""
     for table in ("backfills", "backfill_posts", "backfill_accounts"):
@@ -161,20 +175,9 @@ def test_nothing_deleted_comes_back_not_even_for_a_moment(history, store, store_
     fold(service(history, others="nothing"), store, history, range(1, len(history.events) + 1))
     made = service(history, others="nothing", herons="heron")
     history.pace = 0.003
-    seen, stop = set(), threading.Event()
-
-    def look():
-        with open_store(store_url) as other:
-            while not stop.is_set():
-                seen.update(names(other, "herons"))
-                time.sleep(0.002)
-
-    looking = threading.Thread(target=look)
-    looking.start()
-    fill(made, store, ["herons"])
-    time.sleep(0.1)
-    stop.set()
-    looking.join()
+    with looking(store_url, "herons") as seen:
+        fill(made, store, ["herons"])
+        time.sleep(0.1)
     assert seen == {"stays"}
     assert store.find_post(uri("gone")) is None
 
@@ -246,21 +249,37 @@ def test_posts_of_accounts_that_are_gone_do_not_show(history, store):
     assert contents(store)["accounts"] == accounts
 
 
-def test_an_older_state_of_an_account_undoes_no_newer_one(history, store):
+def test_an_older_state_of_an_account_undoes_no_newer_one(history, store, store_url):
     history.post("cat", 20, "a wren", by="cat")
     history.account("deactivated", 15, "cat")
     history.account("active", 14, "cat")
+    for number in range(20):
+        history.post(f"n{number}", 13 - number / 10, "nothing")
     history.account("takendown", 1, "cat")
     history.post("end", 0.5, "a wren")
-    fold(service(history, wrens="wren"), store, history, range(1, 6))
-    shown = []
+    fold(service(history, wrens="wren"), store, history, range(1, len(history.events) + 1))
+    history.pace = 0.1
+    with looking(store_url, "wrens") as seen:
+        fill(service(history, wrens="wren", herons="heron"), store, ["herons"])
+    assert seen == {"end"}
 
-    def on_progress(done, place):
-        shown.extend(names(store, "wrens"))
 
-    history.pace = 0.15
-    fill(service(history, wrens="wren", herons="heron"), store, ["herons"], on_progress=on_progress)
-    assert set(shown) == {"end"}
+def test_each_feed_keeps_as_long_as_it_says(history, store):
+    history.post("old", 20, "a heron")
+    history.post("new", 5, "a heron")
+    made = service(history, herons="heron", brief="heron")
+    brief = replace(made.feeds["brief"], keep=timedelta(hours=6))
+    made = replace(made, feeds={**made.feeds, "brief": brief})
+    fill(made, store, ["herons", "brief"])
+    assert names(store, "herons") == ["new", "old"]
+    assert names(store, "brief") == ["new"]
+
+
+def test_a_stretch_is_no_gap(history, store, caplog):
+    history.post("one", 20, "a heron")
+    fill(service(history, herons="heron"), store, ["herons"])
+    assert "may be lost" not in caplog.text
+    assert store.gaps(0) == []
 
 
 def test_an_edited_post_goes_by_what_it_says_now(history, store):
@@ -357,7 +376,7 @@ def test_a_stream_that_refuses(history, store):
     history.post("one", 20, "a heron")
     history.post("two", 5, "a heron")
     history.oldest, history.refuses = 2, "CursorTooOld"
-    with pytest.raises(NotPossible, match="does not go back so far .*CursorTooOld.*--stream 12h"):
+    with pytest.raises(NotPossible, match=r"does not go back so far .*CursorTooOld.*--stream 12h"):
         fill(service(history, herons="heron"), store, ["herons"])
     clean(store)
 
@@ -426,7 +445,7 @@ def test_a_gap_that_the_stream_has_forgotten_is_lost(history, store):
     store.add_gap("jetstream x", now - 21 * HOUR, now - 19 * HOUR, "the night", now)
     store.add_gap("jetstream x", now - 6 * HOUR, now - 4 * HOUR, "the morning", now)
     filling = Filling(made, store, ["herons"], made.stream, threading.Event(), quiet=0.3)
-    outcome, lost = filling.fill_gaps(filling.gaps()[0])
+    _, lost = filling.fill_gaps(filling.gaps()[0])
     assert [gap.reason for gap in lost] == ["the night"]
     assert names(store, "herons") == ["three", "two"]
     assert [gap.reason for gap in store.backfills.open_gaps()] == ["the night"]

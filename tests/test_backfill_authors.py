@@ -1,5 +1,7 @@
 """Filling feeds from what the AppView shows: authors' posts, and a search."""
 
+# ruff: noqa: F811 (fixtures are imported)
+
 from __future__ import annotations
 
 import threading
@@ -8,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 from _appview import FakeAppView, refused, said
-from _history import HOUR, History, author, text_of, uri
+from _history import HOUR, author, text_of, uri
 from _streams import cid_of, post_record
 from test_backfill import clean, fold, history, names, service, until  # noqa: F401
 

@@ -1,5 +1,7 @@
 """`feedkit backfill` as a process: killed and resumed, beside a running ingest; and its words."""
 
+# ruff: noqa: F811 (fixtures are imported)
+
 from __future__ import annotations
 
 import json
@@ -8,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 from _history import HOUR, author, uri
@@ -87,10 +90,10 @@ def test_killed_many_times_beside_a_running_ingest(history, store_url, tmp_path)
         with feedkit(live, "ingest") as ingest:
             time.sleep(1.5)
             number = 0
-            for kill in range(8):
+            for _ in range(8):
                 with feedkit(new, "backfill", "herons", "--stream", "24h") as process:
                     before = _place(store)
-                    until(lambda: _place(store) != before or process.poll() is not None, "a start")
+                    until(partial(_moved, store, before, process), "a start")
                     time.sleep(rnd.uniform(0, 0.4))
                     for _ in range(3):  # the live stream goes on meanwhile
                         history.post(f"live{number}", -0.0001 * number, "a robin")
@@ -110,6 +113,10 @@ def test_killed_many_times_beside_a_running_ingest(history, store_url, tmp_path)
         assert found["accounts"] == {author("a3"): "deactivated"}
         for table in ("backfills", "backfill_posts", "backfill_accounts"):
             assert store.db.rows(f"SELECT * FROM {table}") == []
+
+
+def _moved(store, before, process):
+    return _place(store) != before or process.poll() is not None
 
 
 def _place(store):

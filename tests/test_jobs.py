@@ -12,7 +12,8 @@ from _lookups import ALICE, appview
 from storing import account, apply, deleted, engaged, order, uri, written
 
 from feedkit import Field, Gravity, Keywords, Mix, Newest, PerAuthor, Ranker
-from feedkit.jobs import Jobs, _Contained
+from feedkit.jobs import Jobs
+from feedkit.jobs.clock import Contained
 from feedkit.ranking import recipe, take_snapshot
 from feedkit.settings import FeedConfig, Network, Service
 from feedkit.skeleton import page
@@ -294,7 +295,7 @@ def test_failures_are_said_ever_more_rarely_and_the_end_of_them_once(caplog):
         if error := left.pop(0):
             raise error
 
-    job = _Contained(work)
+    job = Contained(work)
     with caplog.at_level(logging.INFO):
         done = [job() for _ in range(14)]
     assert done == [False] * 11 + [True, True, False]

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1] / "feedkit"
 
 LAYERS = {
     0: ["logs", "text", "post", "event", "duration", "times", "addresses", "links", "chance", "demo",
-        "extras", "sentences"],
+        "extras", "sentences", "orphans", "sharding"],
     1: [
         "accounts", "keys", "needs", "context", "awaiting", "parameters", "plugin", "viewing",
         "base", "ordering",
@@ -24,6 +24,7 @@ LAYERS = {
         "appview",
         "identity",
         "people",
+        "handover",
         "ingest",
         "ranking",
         "personal",
@@ -39,6 +40,9 @@ LAYERS = {
         "recording",
         "backtest",
         "backfill",
+        "heartbeat",
+        "overview",
+        "status",
     ],
     6: ["testing", "web", "publish", "doctor"],
     7: ["cli", "__main__"],

@@ -22,6 +22,7 @@ from feedkit.cli import (  # noqa: F401 (they add their verbs)
     replaying,
     running,
     scoring,
+    watching,
 )
 from feedkit.cli.group import cli
 

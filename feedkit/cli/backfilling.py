@@ -24,7 +24,7 @@ from feedkit.cli.group import (
     open_checked,
     with_config,
 )
-from feedkit.cli.running import stop_on_signal
+from feedkit.cli.processes import stop_on_signal
 
 if TYPE_CHECKING:
     from feedkit.backfill import Filling, Outcome

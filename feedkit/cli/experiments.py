@@ -22,8 +22,8 @@ from feedkit.cli.group import (
     log_to_stderr,
     with_config,
 )
+from feedkit.cli.processes import stop_on_signal
 from feedkit.cli.replaying import unhydrated
-from feedkit.cli.running import stop_on_signal
 from feedkit.plugin import COUNTS
 
 if TYPE_CHECKING:

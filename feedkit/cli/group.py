@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -13,13 +11,13 @@ import click
 from click.core import ParameterSource
 
 import feedkit
+from feedkit.logs import WrongSetting, write_log
 
 if TYPE_CHECKING:
     from feedkit.settings import FeedConfig, Service
     from feedkit.store import Store
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class Mistake(click.ClickException):
@@ -101,15 +99,7 @@ def open_checked(service: Service) -> Store:
 
 def log_to_stderr() -> None:
     """Messages of the running service, a line each."""
-    level = os.environ.get("FEEDKIT_LOG", "").upper() or "INFO"
-    if level not in LEVELS:
-        raise Mistake(
-            f"FEEDKIT_LOG: {level!r} is no level of the log; write one of {', '.join(LEVELS)}"
-        )
-    logging.basicConfig(
-        level=level,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    for chatty in ("apscheduler", "httpx", "httpcore", "websockets"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        write_log(os.environ)
+    except WrongSetting as error:
+        raise Mistake(str(error)) from error

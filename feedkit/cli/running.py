@@ -5,21 +5,23 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import signal
 import socket
-import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from feedkit.cli.group import Mistake, cli, count, load, log_to_stderr, open_checked, with_config
+from feedkit.cli.processes import GRACE, stop_on_signal, together
+from feedkit.orphans import is_started
+
+if TYPE_CHECKING:
+    from feedkit.settings import Service
+    from feedkit.sharding import Shard
 
 log = logging.getLogger("feedkit")
-
-GRACE = 8  # seconds that a process has to end when it is told to, before it is killed
 
 with_port = click.option(
     "--port", type=click.IntRange(0, 65535), envvar="PORT", default=8000, show_default=True,
@@ -27,33 +29,61 @@ with_port = click.option(
 )  # fmt: skip
 
 
-def stop_on_signal() -> threading.Event:
-    """An event that is set by SIGTERM or ^C."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
+class _ShardType(click.ParamType):  # type: ignore[type-arg]
+    name = "i/n"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Shard:
+        from feedkit.sharding import parse_shard
+
+        try:
+            return parse_shard(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+with_shard = click.option(
+    "--shard", type=_ShardType(), envvar="FEEDKIT_SHARD",
+    help="Read as the i-th of n ingests that share the accounts, such as 1/3; also $FEEDKIT_SHARD. "
+    "Needs PostgreSQL.",
+)  # fmt: skip
+
+
+def check_shard(service: Service, shard: Shard | None) -> None:
+    """Complain about shards of a store that one process writes."""
+    if shard and service.store.startswith("sqlite"):
+        raise Mistake(
+            f"--shard {shard}: the store {service.store} is SQLite, which one process writes; "
+            "leave --shard out, or name a PostgreSQL under store:"
+        )
 
 
 @cli.command(short_help="Read the stream into the store.")
 @with_config
-def ingest(config: Path) -> None:
+@with_shard
+def ingest(config: Path, shard: Shard | None) -> None:
     """Read the stream into the store, and nothing else."""
+    from feedkit.heartbeat import StreamPulse
     from feedkit.ingest import Ingest, tune_garbage_collection
     from feedkit.sources import open_source
 
     log_to_stderr()
     stop = stop_on_signal()
     service = load(config)
+    check_shard(service, shard)
     with open_checked(service) as store:
 
         def on_gap(from_us: int, to_us: int, reason: str) -> None:
             store.add_gap(source.name, from_us, to_us, reason, time.time_ns() // 1000)
 
         source = open_source(service.stream, service.engagement, on_gap)
-        work = Ingest(service, store)
+        if shard:
+            source.name = shard.named(source.name)
+        work = Ingest(service, store, shard=shard)
         log.info("reading %s for %s", source.name, count(len(service.feeds), "feed"))
         work.wait_for_people(stop)
+        work.at_rest = StreamPulse(store, source.name, work).sometimes
         tune_garbage_collection()
         work.run(source, stop)
     log.info("stopped after %d events, %d hits", work.counts["events"], work.counts["hits"])
@@ -64,17 +94,16 @@ def ingest(config: Path) -> None:
 @click.option("--once", is_flag=True, help="Decide again, prune and rank every feed, now, and end.")
 def jobs(config: Path, once: bool) -> int:
     """Rank the feeds, prune old posts, and decide stored posts again where a filter has changed,
-    on a clock."""
-    from feedkit.jobs import Jobs
+    on a clock. Of several such processes one does it, and another one when that ends."""
+    from feedkit.jobs import Jobs, do_jobs
 
     log_to_stderr()
     stop = stop_on_signal()
     service = load(config)
     with open_checked(service) as store:
-        work = Jobs(service, store)
         if once:
-            return 0 if work.once() else 1
-        work.run(stop)
+            return 0 if Jobs(service, store).once() else 1
+        do_jobs(service, store, stop)
     return 0
 
 
@@ -88,6 +117,7 @@ def jobs(config: Path, once: bool) -> int:
 )  # fmt: skip
 def serve(config: Path, host: str, port: int, workers: int) -> None:
     """Answer the app over HTTP: did.json, describeFeedGenerator, getFeedSkeleton."""
+    log_to_stderr()
     service = load(config)
     open_checked(service).close()  # say it here rather than in every worker
     check_free(host, port)
@@ -95,8 +125,9 @@ def serve(config: Path, host: str, port: int, workers: int) -> None:
     os.execv(
         sys.executable,
         [
-            sys.executable, "-m", "gunicorn", "feedkit.web.asgi:create_front()",
-            "--worker-class", "asgi",
+            sys.executable, "-m", *(["feedkit.orphans"] if is_started() else []), "gunicorn",
+            "feedkit.web.asgi:create_front()",
+            "--worker-class", "asgi", "--logger-class", "feedkit.web.log.Logger",
             "--bind", f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
             "--workers", str(workers), "--name", "feedkit",
             "--graceful-timeout", str(GRACE - 2), "--no-control-socket",
@@ -106,11 +137,15 @@ def serve(config: Path, host: str, port: int, workers: int) -> None:
 
 @cli.command(short_help="ingest and jobs together.")
 @with_config
-def worker(config: Path) -> int:
-    """ingest and jobs, each in a process of its own; when one ends, so does the other."""
+@with_shard
+def worker(config: Path, shard: Shard | None) -> int:
+    """ingest and jobs, each in a process of its own; when one ends, so does the other. Of several
+    workers one does the jobs, and another one when that ends."""
     service = load(config)
+    check_shard(service, shard)
     open_checked(service).close()
-    return _together(["ingest"], ["jobs"], config=config)
+    reading = ["ingest", *(["--shard", str(shard)] if shard else [])]
+    return together(reading, ["jobs"], config=config)
 
 
 @cli.command(short_help="Everything on one machine.")
@@ -124,7 +159,7 @@ def run(config: Path, port: int) -> int:
     _migrate(config)
     feeds = count(len(service.feeds), "feed")
     click.echo(f"{feeds} on http://127.0.0.1:{port} (^C ends it)")
-    return _together(["ingest"], ["jobs"], ["serve", "--port", str(port)], config=config)
+    return together(["ingest"], ["jobs"], ["serve", "--port", str(port)], config=config)
 
 
 @cli.command(short_help="Bring the store's tables up to date.")
@@ -164,42 +199,3 @@ def check_free(host: str, port: int) -> None:
             said = getattr(error, "strerror", None) or str(error)
             remedy = f"{said}; --host must be an address of this machine"
         raise Mistake(f"cannot listen on {host}:{port}: {remedy}") from error
-
-
-def _together(*verbs: list[str], config: Path) -> int:
-    """Run `verbs` as processes until one ends or we are told to stop, then end the others.
-    Returns 0 where we were told and all of them ended in time, else 1."""
-    stop = stop_on_signal()
-    running = {
-        verb[0]: subprocess.Popen([sys.executable, "-m", "feedkit", *verb, "--config", str(config)])
-        for verb in verbs
-    }
-    while not stop.wait(0.1) and all(process.poll() is None for process in running.values()):
-        pass
-    told = stop.is_set()
-    for name, process in running.items():
-        if not told and process.poll() is not None:
-            click.echo(f"feedkit {name} {_how(process)}; the others are stopped, too", err=True)
-    for process in running.values():
-        if process.poll() is None:
-            process.terminate()
-    until = time.monotonic() + GRACE
-    for name, process in running.items():
-        try:
-            process.wait(max(until - time.monotonic(), 0.1))
-        except subprocess.TimeoutExpired:
-            click.echo(f"feedkit {name} did not end within {GRACE} s and is killed", err=True)
-            process.kill()
-            process.wait()
-            told = False
-    return 0 if told else 1
-
-
-def _how(process: subprocess.Popen[bytes]) -> str:
-    """How a process ended, in words."""
-    if process.returncode >= 0:
-        return f"ended with exit code {process.returncode}"
-    try:
-        return f"was killed by {signal.Signals(-process.returncode).name}"
-    except ValueError:
-        return f"was killed by signal {-process.returncode}"

@@ -103,6 +103,8 @@ def _takes_database_url(service: Service) -> bool:
     told = "postgresql://told"
     root = read(service.path, Problems(), {"DATABASE_URL": told})
     store = root.entries.get("store") if isinstance(root, MappingNode) else None
+    if isinstance(store, MappingNode):
+        store = store.entries.get("url")
     return store is None or (isinstance(store, Scalar) and store.text == told)
 
 

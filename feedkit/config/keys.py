@@ -23,6 +23,7 @@ from feedkit.config.names import (
     SocketURL,
     StoreURL,
 )  # fmt: skip
+from feedkit.config.sizes import Size
 from feedkit.parameters import Parameters
 from feedkit.plugin import Filter, Hydrator, Ranker, Selector
 from feedkit.rankers import Newest
@@ -39,6 +40,17 @@ class ServiceKeys(Parameters):
     hostname: Hostname = Field(description="where the app reaches this service, over https")
     publisher: Account = Field(description="handle or DID of the account that owns the feeds")
     did: Did | None = Field(None, description="the service's DID, if it is not did:web:HOSTNAME")
+
+
+class StoreKeys(Parameters):
+    """The database, and how large it may grow."""
+
+    url: StoreURL = Field(Service.store, description="its address")
+    max: Size | None = Field(
+        None,
+        description="what it may hold, such as 2GB: where it holds more, the oldest posts go, "
+        "whatever `keep` says",
+    )
 
 
 class _StreamKeys(Parameters):
@@ -136,6 +148,10 @@ class FeedKeys(Parameters):
         FeedConfig.keep, ge=timedelta(minutes=1), le=timedelta(days=3660),
         description="how long its posts are stored",
     )  # fmt: skip
+    keep_most: int = Field(
+        FeedConfig.keep_most, ge=100, le=10_000_000,
+        description="how many of its newest posts are stored",
+    )  # fmt: skip
     depth: int = Field(
         FeedConfig.depth, ge=1, le=2000, description="how many of its newest posts are ranked"
     )
@@ -160,8 +176,10 @@ class FileKeys(Parameters):
     """The whole file."""
 
     service: ServiceKeys = Field(description="who serves the feeds")
-    store: StoreURL = Field(
-        Service.store, description="the database; what DATABASE_URL says, if this is not set"
+    store: StoreURL | StoreKeys = Field(
+        Service.store,
+        description="the database, or a mapping as below; what DATABASE_URL says, if no address is "
+        "given",
     )
     stream: Jetstream | Firehose = Field(
         Jetstream(), description="where the network's events come from"

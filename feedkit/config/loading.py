@@ -17,6 +17,7 @@ from feedkit.config.keys import (
     Firehose,
     Jetstream,
     NetworkKeys,
+    StoreKeys,
 )
 from feedkit.config.links import Links
 from feedkit.config.mixes import check_mixes
@@ -24,6 +25,7 @@ from feedkit.config.names import did_web, graphemes
 from feedkit.config.ordinary import refusal
 from feedkit.config.people import check_files
 from feedkit.config.problems import ConfigError, Place, Problems
+from feedkit.config.sizes import parse_size
 from feedkit.config.standins import check_stand_ins
 from feedkit.config.written import Written, all_feeds, read
 from feedkit.config.yamltree import Broken, MappingNode, Node, Scalar
@@ -60,8 +62,12 @@ class _Loading:
             {**found.plugins, "stream": STREAMS}, self.problems, self.names(root, found)
         )
         entries = {key: node for key, node in root.entries.items() if key not in _BY_HAND}
-        if "store" not in entries and self.environ.get("DATABASE_URL"):
-            entries["store"] = Scalar(root.place, self.environ["DATABASE_URL"])
+        if told := self.environ.get("DATABASE_URL"):
+            address, store = Scalar(root.place, told), entries.get("store")
+            if store is None:
+                entries["store"] = address
+            elif isinstance(store, MappingNode) and "url" not in store.entries:
+                entries["store"] = replace(store, entries={**store.entries, "url": address})
         self.builder.owner = "all_feeds"
         head = self.builder.fill(
             FileKeys, MappingNode(root.place, entries, root.places), "the configuration", ""
@@ -94,12 +100,14 @@ class _Loading:
         if self.problems or head is None or stream is None:
             raise ConfigError(self.problems)
         network = head.network or NetworkKeys()
+        kept = head.store if isinstance(head.store, StoreKeys) else StoreKeys(url=head.store)
         return Service(
             hostname=head.service.hostname,
             publisher=head.service.publisher,
             did=head.service.did or did_web(head.service.hostname),
             feeds={name: feed for name, feed in feeds.items() if feed},
-            store=head.store,
+            store=kept.url,
+            store_max=parse_size(kept.max) if kept.max else 0,
             stream=stream,
             network=Network(network.plc, network.appview),
             filters={name: part for name, part in parts.items() if part},
@@ -183,6 +191,7 @@ class _Loading:
             served=keys.served,
             refresh=keys.refresh,
             keep=keys.keep,
+            keep_most=keys.keep_most,
             depth=keys.depth,
             missing=keys.missing,
             viewer=keys.viewer,

@@ -120,7 +120,7 @@ def _after(visit: Visit, cursor: int, at: int) -> int | None:
     frames = open_source(asked, visit.service.engagement).frames(cursor, at, stop)
     try:
         for frame in frames:
-            if frame is not None and frame.cursor > cursor and frame.time:
+            if frame is not None and frame.time:
                 return frame.time
         return None
     finally:

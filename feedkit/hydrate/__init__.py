@@ -4,6 +4,7 @@ ingest, another hydrator, or the end of the process."""
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -99,6 +100,10 @@ class Hydration:
             for thread in threads:
                 thread.join()
             self.close()
+
+    def counts(self) -> dict[str, Counter[str]]:
+        """What the hydrators did so far, by name, see `feedkit.hydrate.lane`."""
+        return {lane.name: lane.counts for lane in self.lanes}
 
     def close(self) -> None:
         """Let go of the hydrators. One that still has not answered ends with the process."""

@@ -31,6 +31,8 @@ class Database:
         self.driver: Any = driver  # peewee is only partly typed
         self.dialect = dialect
         self.place = place  # its address without the password, for messages
+        self.pooled = False  # a pooler lends connections to the server for a transaction only
+        self.local_settings = ""  # what a transaction begins with, if so
         self._dropped = threading.local()
 
     @property
@@ -178,6 +180,8 @@ class Database:
     def transaction(self) -> Iterator[None]:
         """A transaction that touches no posts: on PostgreSQL it waits for no writer."""
         with self._explained(), self.driver.atomic(*(("IMMEDIATE",) if self.sqlite else ())):
+            if self.local_settings:
+                self._fetch(self.local_settings)
             yield
 
     def close(self) -> None:

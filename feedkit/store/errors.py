@@ -11,5 +11,9 @@ class Unavailable(StoreError):
     """The store cannot be reached or answers too late, for now: trying again may help."""
 
 
+class Conflict(Unavailable):
+    """Another process wrote the same rows at the same moment: trying again will help."""
+
+
 class SchemaError(StoreError):
     """The store's tables are not those that this version of feedkit works with."""

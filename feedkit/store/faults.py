@@ -7,7 +7,7 @@ from typing import Any
 
 import peewee
 
-from feedkit.store.errors import SchemaError, StoreError, Unavailable
+from feedkit.store.errors import Conflict, SchemaError, StoreError, Unavailable
 
 try:
     import psycopg
@@ -56,7 +56,8 @@ _POSTGRESQL: tuple[tuple[str, type[StoreError], str], ...] = (
     ("53300", Unavailable, "the server has no connection left; lower the number of web processes"),
     ("57014", Unavailable, "the server took too long to answer"),
     ("55P03", Unavailable, "another program holds a lock for too long"),
-    ("40", Unavailable, "another program changed the same rows at the same moment"),
+    ("40", Conflict, "another program changed the same rows at the same moment"),
+    ("23505", Conflict, "another program wrote the same row at the same moment"),
     ("22", StoreError, "it refuses a value"),
     ("28", StoreError, "it refuses the user or the password; check the address"),
     ("3D", StoreError, "the database does not exist; create it with `createdb`"),

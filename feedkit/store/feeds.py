@@ -20,19 +20,32 @@ from feedkit.store.writing import bury, remove_posts
 
 Decide = Callable[[Post], frozenset[str]]
 MOST = 1000  # posts decided again in one transaction
+_NAMED_EVERY = 600 * 1_000_000  # µs
 CONTENT = "p.id, p.uri, p.rev, p.sort_at, p.seen_at, p.body"  # of a post, see `decide_rows`
 _DIDS = re.compile(r"did:[a-z]+:[A-Za-z0-9._:%-]+").findall
 
 
-def sync_feeds(db: Database, feeds: Mapping[str, str]) -> set[str]:
+def sync_feeds(db: Database, feeds: Mapping[str, str], now: int = 0) -> set[str]:
     """Register `feeds` (name → fingerprint of the filter); the names of those whose stored posts
     must be decided again: the filter is another one, or the feed is new and there are posts
-    already. What is registered but not configured any more is left to prune."""
+    already. What is registered but not configured any more is left to prune, which leaves alone
+    what was named lately: `now`, our clock, µs since 1970."""
     known = _fingerprints(db)
     if any(known.get(name) != fingerprint for name, fingerprint in feeds.items()):
         with db.writing():
             known = _register(db, feeds)
+    if now:
+        name_feeds(db, feeds, now)
     return {name for name, fingerprint in feeds.items() if known[name] != fingerprint}
+
+
+def name_feeds(db: Database, feeds: Collection[str], now: int) -> None:
+    """Note that a running configuration names `feeds`. Writes once in ten minutes at most."""
+    named = dict(db.rows("SELECT name, named_at FROM feeds"))
+    old = [name for name in feeds if not 0 <= now - named.get(name, now) < _NAMED_EVERY]
+    if old:
+        with db.transaction():
+            db.many("UPDATE feeds SET named_at = ? WHERE name = ?", [(now, name) for name in old])
 
 
 def _register(db: Database, feeds: Mapping[str, str]) -> dict[str, str]:

@@ -43,6 +43,7 @@ class Engagement(Struct, eq=False):
     counted: bool
     stored: bool  # before the batch
     at: int = 0  # when it came; not known of what was stored before the batch
+    foreign: bool = False  # with a post of another shard, whose business it is
 
 
 class Applied(Struct):
@@ -121,7 +122,7 @@ def _count(state: State, record: Record, post: Kept, at: int, counted: bool) -> 
 
 def _undo(state: State, record: Record) -> None:
     known = _live(state, record)
-    if known is None:
+    if known is None or known.foreign:
         return
     del state.records[record]
     if known.stored:

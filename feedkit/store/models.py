@@ -30,6 +30,7 @@ class Feed(Model):
     name = TextField(unique=True)
     fingerprint = TextField(default="")
     asked_at = BigIntegerField(default=0)  # when somebody last asked for a page of it
+    named_at = BigIntegerField(default=0)  # when a running configuration last named it
 
     class Meta:
         table_name = "feeds"
@@ -87,10 +88,12 @@ class Engagement(Model):
 
 
 class Account(Model):
-    """An account that is not active, so that its later posts start hidden."""
+    """An account that is not active, so that its later posts start hidden. `at`: since when it is
+    known to be deleted, 0 where that was not noted yet."""
 
     did = TextField(primary_key=True)
     state = TextField()
+    at = BigIntegerField(default=0)
 
     class Meta:
         table_name = "accounts"

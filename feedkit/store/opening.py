@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -78,7 +79,14 @@ class _Postgresql(peewee.PostgresqlDatabase):
     settings = ""
 
     def _initialize_connection(self, conn: Any) -> None:
-        conn.execute(self.settings)
+        if self.settings:
+            conn.execute(self.settings)
+
+    def connect_anew(self) -> Any:
+        """A connection that belongs to no thread."""
+        made = self._connect()  # type: ignore[attr-defined]
+        self._initialize_connection(made)
+        return made
 
 
 def _postgresql(url: str, timeout: float | None) -> Database:
@@ -91,10 +99,21 @@ def _postgresql(url: str, timeout: float | None) -> Database:
             "install it with `pip install 'feedkit[postgres]'`"
         ) from error
     try:
+        url, pooled = _pooled(url)
         given = conninfo_to_dict(url)
     except ProgrammingError as error:
         raise StoreError(f"store {redact(url)}: the address cannot be read; {_FORMS}") from error
-    options: dict[str, Any] = {"application_name": "feedkit", "connect_timeout": 10}
+    options: dict[str, Any] = {
+        "application_name": "feedkit",
+        "connect_timeout": 10,
+        # A server that is gone without a word is noticed after half a minute.
+        "tcp_user_timeout": 30_000,
+        "keepalives_idle": 15,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+    }
+    if pooled:
+        options["prepare_threshold"] = None
     if timeout is not None:
         options["connect_timeout"] = max(2, round(timeout))  # libpq knows whole seconds, from 2 on
         options["tcp_user_timeout"] = round(timeout * 1000)
@@ -103,11 +122,32 @@ def _postgresql(url: str, timeout: float | None) -> Database:
         prefer_psycopg3=True,
         **{name: value for name, value in options.items() if name not in given},
     )
-    driver.settings = (
-        f"SET statement_timeout = {round((timeout or 0) * 1000)};"
-        f"SET lock_timeout = {round(LOCK_TIMEOUT * 1000)};"
+    database = Database(driver, "postgresql", redact(url))
+    settings = {
+        "statement_timeout": round((timeout or 0) * 1000),
+        "lock_timeout": round(LOCK_TIMEOUT * 1000),
         # What `synchronous` = NORMAL is to SQLite: a crash of the server may lose the last
         # transactions, whole and in order, with the cursor that stands in them.
-        "SET synchronous_commit = off"
-    )
-    return Database(driver, "postgresql", redact(url))
+        "synchronous_commit": "off",
+    }
+    if pooled:  # what is set for a session would be another client's with the next statement
+        database.pooled = True
+        database.local_settings = _set(settings, local=True)
+    else:
+        driver.settings = _set(settings, local=False)
+    return database
+
+
+def _set(settings: Mapping[str, object], local: bool) -> str:
+    calls = (f"set_config('{name}', '{value}', {local})" for name, value in settings.items())
+    return f"SELECT {', '.join(calls)}"
+
+
+def _pooled(url: str) -> tuple[str, bool]:
+    """The address without `pgbouncer=true`, which is no parameter of PostgreSQL's, and whether it
+    was there."""
+    address, _, query = url.partition("?")
+    parameters = [part for part in query.split("&") if part]
+    rest = [part for part in parameters if part.partition("=")[0] != "pgbouncer"]
+    pooled = any(part == "pgbouncer=true" for part in parameters)
+    return address + ("?" + "&".join(rest) if rest else ""), pooled

@@ -1,7 +1,8 @@
 """Retention: what is too old goes, in small transactions, so that ingest and pages never wait.
 
 Age is measured against the stream's clock, so a machine with a wrong clock deletes nothing; and
-against ours too, so that one event from the future does not either.
+against ours too, so that one event from the future does not either. What is too much goes as if
+it were too old: the oldest first.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from datetime import timedelta
 
 from msgspec import Struct
 
+from feedkit.store import size as sizes
 from feedkit.store.backfilling import drop_abandoned
 from feedkit.store.database import Database
 from feedkit.store.interactions import forget_interactions
@@ -22,13 +24,17 @@ TOMBSTONES = timedelta(hours=72)  # as far back as relays replay
 VERSIONS = timedelta(hours=1)
 INTERACTIONS = timedelta(days=30)
 VIEWERS = timedelta(days=14)  # since they last asked
+UNNAMED = timedelta(hours=1)  # since a running configuration last named a feed
 ABANDONED = timedelta(days=2)  # since a backfill last wrote; the stream is forgotten by then
 # One transaction removes at most so many hits, as many posts, and so much engagement: 1,000 rows.
 HITS, ENGAGEMENTS, ROWS = 250, 500, 1000
+_MANY = 10_000  # posts, after which the database counts anew
 
 
 class Pruned(Struct):
-    """How much was removed. `finished` is False if pruning was told to stop before the end."""
+    """How much was removed. `cut`: posts from before then (µs since 1970) went because the store
+    was too large, 0 if it was not. `finished` is False if pruning was told to stop before the
+    end."""
 
     hits: int = 0
     posts: int = 0
@@ -38,6 +44,7 @@ class Pruned(Struct):
     feeds: int = 0
     interactions: int = 0
     viewers: int = 0
+    cut: int = 0
     finished: bool = True
 
 
@@ -46,20 +53,32 @@ def prune(
     keep: Mapping[str, timedelta],
     now: int,
     stop: Callable[[], bool] = lambda: False,
+    most: Mapping[str, int] | None = None,
+    size: int = 0,
 ) -> Pruned:
-    """Remove the hits of each feed older than `keep`, those of feeds not in `keep` altogether,
-    posts left without a hit, old tombstones and old versions. `now`: our clock, µs since 1970.
-    `stop` is asked between transactions."""
+    """Remove the hits of each feed older than `keep`, or more than `most`; those of feeds not in
+    `keep` altogether, once no configuration named them for an hour; the oldest of all where the
+    store holds more than `size` bytes (0: any number); posts left without a hit, old tombstones
+    and old versions. `now`: our clock, µs since 1970. `stop` is asked between transactions."""
     done = Pruned()
     clock = min(now, stream_clock(db))
-    for feed_id, name in db.rows("SELECT id, name FROM feeds ORDER BY id"):
-        horizon = clock - _us(keep[name]) if name in keep else 1 << 62
+    done.cut = sizes.too_old(db, size) if size else 0
+    for feed_id, name, named_at in db.rows("SELECT id, name, named_at FROM feeds ORDER BY id"):
+        if name in keep:
+            horizon = max(clock - _us(keep[name]), _beyond(db, feed_id, (most or {}).get(name, 0)))
+        elif named_at and clock - named_at < _us(UNNAMED):
+            horizon = 0  # another configuration is at work
+        else:
+            horizon = 1 << 62
+        horizon = max(horizon, done.cut)
         while any(_old(db, table, feed_id, horizon, done) for table in _OLD):
             if stop():
                 done.finished = False
                 return done
-        if name not in keep:
+        if horizon == 1 << 62:
             done.feeds += _forget_feed(db, feed_id)
+    if done.cut or done.posts > _MANY:
+        sizes.analyze(db)
     while _old_tombstones(db, clock - _us(TOMBSTONES), done):
         if stop():
             done.finished = False
@@ -89,6 +108,16 @@ _OLD = {
     "pending": "SELECT d.post_id FROM pending AS d JOIN posts AS p ON p.id = d.post_id "
     "WHERE d.feed_id = ? AND p.sort_at < ? LIMIT ?",
 }
+
+
+def _beyond(db: Database, feed_id: int, most: int) -> int:
+    """The time of the feed's hit number `most`, from the newest; 0 if it has not as many."""
+    found = most and db.rows(
+        "SELECT sort_at FROM hits WHERE feed_id = ? ORDER BY sort_at DESC, post_id DESC "
+        "LIMIT 1 OFFSET ?",
+        (feed_id, most - 1),
+    )
+    return int(found[0][0]) if found else 0
 
 
 def _old(db: Database, table: str, feed_id: int, horizon: int, done: Pruned) -> bool:

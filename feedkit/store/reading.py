@@ -111,12 +111,6 @@ def posts(db: Database, ids: Collection[int]) -> dict[int, Row]:
     return {row[0]: Row(*row) for row in rows}
 
 
-def live_clock(db: Database) -> int:
-    """`stream_clock` without what was replayed from files, which may be of any time."""
-    found = db.rows("SELECT coalesce(max(time), 0) FROM cursors WHERE source <> 'replay'")
-    return int(found[0][0])
-
-
 def is_deleted(db: Database, uri: str) -> bool:
     """Whether the post at `uri` is known to be deleted, or its author's account to be hidden or
     gone. A post that was never stored and is simply unknown is not."""

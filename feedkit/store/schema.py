@@ -43,6 +43,7 @@ def _use_wal(db: Database) -> None:
     until = time.monotonic() + LOCK_TIMEOUT
     while True:
         try:
+            db.rows("PRAGMA auto_vacuum = incremental")  # heeded by a file that has no table yet
             db.rows("PRAGMA journal_mode = wal")
             return
         except Unavailable as error:

@@ -133,9 +133,7 @@ def settle(db: Database, run: Run, reached: Callable[[list[Live]], bool], now: i
         if not reached(live(db)):
             return False
         states = db.rows("SELECT did, state FROM backfill_accounts WHERE run_id = ?", (run.id,))
-        known = dict(
-            db.each("a.did, a.state", "accounts AS a", "a.did", dict(states))
-        )
+        known = dict(db.each("a.did, a.state", "accounts AS a", "a.did", dict(states)))
         batch: list[tuple[Event, frozenset[str]]] = [
             (AccountChanged(did, state), NO_FEEDS)
             for did, state in states

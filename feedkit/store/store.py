@@ -10,17 +10,20 @@ from datetime import timedelta
 from feedkit.event import Event
 from feedkit.needs import Voters
 from feedkit.post import Post
+from feedkit.sharding import Shard
+from feedkit.store import cursors, pruning, reading, schema, stats, tidying, versions, writing
 from feedkit.store import feeds as deciding
-from feedkit.store import pruning, reading, schema, stats, versions, writing
 from feedkit.store.account_sets import AccountSets
 from feedkit.store.backfilling import Backfills
 from feedkit.store.database import Database
 from feedkit.store.fold import Applied
+from feedkit.store.heartbeats import Heartbeats
 from feedkit.store.hydrating import Hydration
 from feedkit.store.interactions import Interactions
 from feedkit.store.likes import Likes
-from feedkit.store.models import Cursor, Gap, Identity
+from feedkit.store.models import Gap, Identity
 from feedkit.store.opening import open_database
+from feedkit.store.ownership import Ownership
 from feedkit.store.viewers import StoredViewers
 
 _ASKED_EVERY = 30 * 1_000_000  # µs between two notes that a feed was asked for
@@ -50,6 +53,7 @@ class Store(AbstractContextManager["Store"]):
         self.interactions = Interactions(db)
         self.likes = Likes(db)
         self.backfills = Backfills(db)
+        self.heartbeats = Heartbeats(db)
         self._asked: dict[str, int] = {}
 
     @property
@@ -77,10 +81,16 @@ class Store(AbstractContextManager["Store"]):
 
     # Ingest
 
-    def sync_feeds(self, feeds: Mapping[str, str]) -> set[str]:
+    def sync_feeds(self, feeds: Mapping[str, str], now: int = 0) -> set[str]:
         """Register the configured feeds (name → fingerprint of the filter); the names of those
-        whose stored posts must be decided again, see `redecide`."""
-        return deciding.sync_feeds(self.db, feeds)
+        whose stored posts must be decided again, see `redecide`. `now`: these feeds are named by
+        a configuration that runs."""
+        return deciding.sync_feeds(self.db, feeds, now)
+
+    def name_feeds(self, feeds: Collection[str], now: int) -> None:
+        """Note that a running configuration names `feeds`, lest another one's prune them. Writes
+        once in ten minutes at most."""
+        deciding.name_feeds(self.db, feeds, now)
 
     def apply(
         self,
@@ -89,22 +99,31 @@ class Store(AbstractContextManager["Store"]):
         cursor: int,
         time: int,
         engagement: frozenset[str],
+        shard: Shard | None = None,
     ) -> Applied:
         """Fold a batch of events into the store and move the cursor of `source`, in one
         transaction.
 
         `batch`: events in order, each `PostWritten` with the names of the feeds that it matches
         (others with an empty set). `time`: the stream's clock at `cursor`, 0 if unknown.
-        `engagement`: which of likes, reposts, replies, quotes some feed needs.
+        `engagement`: which of likes, reposts, replies, quotes some feed needs. `shard`: only what
+        is its own changes.
         """
-        return writing.apply(self.db, batch, source, cursor, time, engagement)
+        return writing.apply(self.db, batch, source, cursor, time, engagement, shard)
 
     def cursor(self, source: str) -> tuple[int, int] | None:
-        """How far `source` was read: its cursor, and the stream's clock there."""
-        found: tuple[int, int] | None = self.db.first(
-            Cursor.select(Cursor.cursor, Cursor.time).where(Cursor.source == source)
-        )
-        return found
+        """How far `source` was read: its cursor, and the stream's clock there. Where shards read
+        it, the lowest of theirs."""
+        return cursors.cursor(self.db, source)
+
+    def other_readers(self, source: str, shard: Shard | None) -> dict[str, tuple[int, int]]:
+        """The cursors of those that read `source` by another number of shards than `shard`."""
+        return cursors.others(self.db, source, shard)
+
+    def take_over(self, source: str, shard: Shard | None) -> None:
+        """Read `source` from now on by as many shards as `shard` says (None: by one ingest),
+        from the lowest cursor; see `feedkit.store.cursors`."""
+        cursors.take_over(self.db, source, shard)
 
     def add_gap(self, source: str, from_us: int, to_us: int, reason: str, now: int) -> None:
         """Note a stretch of the stream that was missed."""
@@ -158,7 +177,7 @@ class Store(AbstractContextManager["Store"]):
     def live_clock(self) -> int:
         """The time of the newest event read from a live stream, microseconds since 1970; 0 before
         the first one."""
-        return reading.live_clock(self.db)
+        return cursors.live_clock(self.db)
 
     # Rankings
 
@@ -196,6 +215,10 @@ class Store(AbstractContextManager["Store"]):
 
     # Upkeep
 
+    def ownership(self) -> Ownership:
+        """The right to do this store's jobs, which one process has at a time."""
+        return Ownership(self.db)
+
     def redecide(
         self,
         feeds: Mapping[str, str],
@@ -227,9 +250,15 @@ class Store(AbstractContextManager["Store"]):
         keep: Mapping[str, timedelta],
         now: int,
         stop: Callable[[], bool] = lambda: False,
+        most: Mapping[str, int] | None = None,
+        size: int = 0,
     ) -> pruning.Pruned:
-        """Remove what is too old; see `feedkit.store.pruning.prune`."""
-        return pruning.prune(self.db, keep, now, stop)
+        """Remove what is too old or too much; see `feedkit.store.pruning.prune`."""
+        return pruning.prune(self.db, keep, now, stop, most or {}, size)
+
+    def tidy(self, now: int, stop: Callable[[], bool] = lambda: False) -> tidying.Tidied:
+        """Upkeep that can wait; see `feedkit.store.tidying.tidy`."""
+        return tidying.tidy(self.db, now, stop)
 
     def stats(self) -> stats.Stats:
         """How much is stored. Counts everything, so not for every request."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from feedkit.awaiting import decided
+from feedkit.sharding import Shard, account_of
+from feedkit.store import cursors
 from feedkit.store.body import encode
 from feedkit.store.database import Database
-from feedkit.store.errors import StoreError
+from feedkit.store.errors import Conflict, StoreError
 from feedkit.store.fold import Applied, Engagement, Kept, State, Tombstone, fold
 from feedkit.store.touched import Batch, Record, Touched, engagements, kinds_of, touched
 from feedkit.store.waiting import forget, wait
 
 _POST = "p.id, p.uri, p.author, p.rev, p.seen_at"
+_TRIES = 5  # of a batch that another process's work collides with
 
 
 def apply(
@@ -22,25 +25,37 @@ def apply(
     cursor: int,
     time: int,
     engagement: frozenset[str],
+    shard: Shard | None = None,
 ) -> Applied:
-    """Fold `batch` into the store, and note that `source` has been read up to `cursor`."""
+    """Fold `batch` into the store, as far as it is the business of `shard`, and note that `source`
+    has been read up to `cursor`."""
     wanted = kinds_of(engagement)
     about = touched(batch, wanted)
-    with db.writing(source):
-        state = load(db, batch, wanted, about)
-        fold(state, batch)
-        write(db, state)
-        db.run(
-            "INSERT INTO cursors (source, cursor, time) VALUES (?, ?, ?) ON CONFLICT (source) "
-            "DO UPDATE SET cursor = excluded.cursor, "
-            "time = CASE WHEN excluded.time > 0 THEN excluded.time ELSE cursors.time END",
-            (source, cursor, time),
-        )
-    return state.applied
+    tries = 1
+    while True:
+        try:
+            with db.writing(source):
+                state = load(db, batch, wanted, about, shard)
+                fold(state, batch)
+                write(db, state)
+                cursors.move(db, source, cursor, time, shard)
+            return state.applied
+        except Conflict:
+            # Two shards were told that one record is theirs, which takes an odd account: the one
+            # that comes second finds it there when it looks again.
+            if tries == _TRIES:
+                raise
+            tries += 1
 
 
-def load(db: Database, batch: Batch, wanted: dict[str, int], about: Touched) -> State:
-    """What the store holds of all that `batch` touches."""
+def load(
+    db: Database,
+    batch: Batch,
+    wanted: dict[str, int],
+    about: Touched,
+    shard: Shard | None = None,
+) -> State:
+    """What the store holds of all that `batch` touches; with `shard` given, of what is its own."""
     state = State(wanted)
     by_id: dict[int, Kept] = {}
     for column, values in (
@@ -48,29 +63,44 @@ def load(db: Database, batch: Batch, wanted: dict[str, int], about: Touched) -> 
         ("p.author", about.deleted),
     ):
         for row in db.each(_POST, "posts AS p", column, values):
-            by_id[row[0]] = state.posts[row[1]] = Kept(*row)
-    for uri, rev, at, gone in db.each("uri, rev, at, deleted", "tombstones", "uri", about.posts):
+            if shard is None or shard.has(row[2]):
+                by_id[row[0]] = state.posts[row[1]] = Kept(*row)
+    graves = about.posts
+    if shard is not None:
+        graves = {uri for uri in graves if shard.has(account_of(uri))}
+    for uri, rev, at, gone in db.each("uri, rev, at, deleted", "tombstones", "uri", graves):
         state.tombstones[uri] = Tombstone(rev, at, bool(gone))
     state.accounts = dict(db.each("did, state", "accounts", "did", about.authors))
     engaged = engagements(batch, wanted, state.posts.keys() | about.wanted)
-    _load_records(db, state, about.undone | engaged.keys(), by_id)
+    _load_records(db, state, about.undone | engaged.keys(), by_id, shard)
     _load_fans(db, state, engaged, by_id)
     return state
 
 
 def _load_records(
-    db: Database, state: State, records: Collection[Record], by_id: dict[int, Kept]
+    db: Database,
+    state: State,
+    records: Collection[Record],
+    by_id: dict[int, Kept],
+    shard: Shard | None,
 ) -> None:
-    for actor, rkey, kind, post_id, counted in db.matching(
+    found = db.matching(
         "actor, rkey, kind, post_id, counted",
         "engagements",
         {"actor": "text", "rkey": "text", "kind": "smallint"},
         records,
-    ):
+    )
+    foreign: set[int] = set()  # posts of other shards
+    if shard is not None:
+        foreign = {row[3] for row in found} - by_id.keys()
+        authors = db.each("p.id, p.author", "posts AS p", "p.id", foreign)
+        foreign -= {post_id for post_id, author in authors if shard.has(author)}
+    for actor, rkey, kind, post_id, counted in found:
         post = by_id.get(post_id)
         if post is None:  # only its counts can change: nothing else in the batch is about it
             post = by_id[post_id] = Kept(post_id)
-        state.records[actor, rkey, kind] = Engagement(post, bool(counted), stored=True)
+        known = Engagement(post, bool(counted), True, foreign=post_id in foreign)
+        state.records[actor, rkey, kind] = known
 
 
 def _load_fans(
@@ -175,7 +205,7 @@ def _write_hits(db: Database, written: list[Kept]) -> None:
 def _write_accounts(db: Database, changed: dict[str, str]) -> None:
     db.many(
         "INSERT INTO accounts (did, state) VALUES (?, ?) "
-        "ON CONFLICT (did) DO UPDATE SET state = excluded.state",
+        "ON CONFLICT (did) DO UPDATE SET state = excluded.state, at = 0",
         [item for item in changed.items() if item[1] != "active"],
     )
     db.many(

@@ -14,7 +14,7 @@ from feedkit.config import load_config
 from feedkit.settings import Service
 from feedkit.store import Store, StoreError, Unavailable, open_store
 from feedkit.viewers import Viewers
-from feedkit.web import pages, xrpc
+from feedkit.web import health, metrics, pages, xrpc
 from feedkit.web.errors import XrpcError
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ def create_app(service: Service | None = None, store: Store | None = None) -> Fl
     app.config["VIEWERS"] = Viewers(service, app.config["STORE"])
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_blueprint(xrpc.blueprint)
+    app.register_blueprint(health.blueprint)
+    app.register_blueprint(metrics.blueprint)
     app.register_blueprint(pages.blueprint)
     app.register_error_handler(XrpcError, _refused)
     app.register_error_handler(StoreError, _no_store)

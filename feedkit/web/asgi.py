@@ -7,6 +7,7 @@ from feedkit.store import Store
 from feedkit.web.app import create_app
 from feedkit.web.backstage import Backstage
 from feedkit.web.front import Front
+from feedkit.web.watch import Watch
 
 SHARING, OTHER = 3, 6  # threads; each has a connection to the store
 
@@ -26,4 +27,10 @@ def create_front(service: Service | None = None, store: Store | None = None) -> 
     `feedkit.web.app.create_app`."""
     app = create_app(service, store)
     sharing, other = Backstage(app.wsgi_app, SHARING), Backstage(app.wsgi_app, OTHER)
-    return Front(sharing, other, shared_feeds(app.config["SERVICE"]))
+    feeds = app.config["SERVICE"].feeds.values()
+    front = Watch(
+        sharing, other, shared_feeds(app.config["SERVICE"]),
+        [feed.name for feed in feeds if feed.served], app.config["STORE"],
+    )  # fmt: skip
+    app.config["WATCH"] = front
+    return front

@@ -4,21 +4,19 @@ out, never null: one null makes the AppView refuse a whole page."""
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from secrets import token_urlsafe
 from typing import Any, NoReturn, cast
 
 import msgspec
 from flask import Blueprint, Response, current_app, request
 
-import feedkit
 from feedkit.auth import Authenticator, BadToken, KeyUnavailable
 from feedkit.feedback import BadInteractions, TooMany, context, record
-from feedkit.post import EPOCH
 from feedkit.serving import Asker, SignInFirst, mark_asked, serve
 from feedkit.settings import FeedConfig, Service
 from feedkit.skeleton import BadCursor, Page
-from feedkit.store import Store, StoreError
+from feedkit.store import Store
 from feedkit.viewers import Viewers
 from feedkit.web.errors import XrpcError
 from feedkit.web.languages import preferred
@@ -124,22 +122,6 @@ def who(path: str) -> str | None:
         raise XrpcError(error.error, error.message, 401) from error
     except KeyUnavailable as error:
         raise XrpcError(error.error, error.message, 503) from error
-
-
-@blueprint.get("/xrpc/_health")
-@blueprint.get("/health")
-def health() -> tuple[dict[str, Any], int]:
-    """Whether this process can answer: 200, or 503 with the reason."""
-    try:
-        clock = _store().stream_clock()
-    except StoreError as error:
-        return {"status": "store unavailable", "message": str(error)}, 503
-    answer: dict[str, Any] = {"status": "ok", "version": feedkit.__version__}
-    if clock:
-        read = EPOCH + timedelta(microseconds=clock)
-        answer["streamTime"] = read.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        answer["streamLagSeconds"] = max((datetime.now(UTC) - read).total_seconds(), 0.0)
-    return answer, 200
 
 
 @blueprint.route("/xrpc/<nsid>", methods=["GET", "POST"])

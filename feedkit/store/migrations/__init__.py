@@ -15,6 +15,7 @@ from feedkit.store.migrations import (
     m0005_viewers,
     m0006_backfill,
     m0007_heartbeats,
+    m0008_retention,
 )
 
 MIGRATIONS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
@@ -25,6 +26,7 @@ MIGRATIONS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
     (5, "viewers", m0005_viewers.STATEMENTS),
     (6, "backfill", m0006_backfill.STATEMENTS),
     (7, "heartbeats", m0007_heartbeats.STATEMENTS),
+    (8, "retention", m0008_retention.STATEMENTS),
 )  # fmt: skip
 
 DIALECTS = {

@@ -7,20 +7,18 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
-
 from feedkit.backfill.notice import tell_of_new_feeds, tell_of_wider_feeds
+from feedkit.heartbeat import JobsPulse
 from feedkit.hydrate import Hydration
 from feedkit.identity import learn_publishers
-from feedkit.logs import worth_saying
+from feedkit.jobs.clock import Contained, on_their_clocks
 from feedkit.matcher import Matcher
 from feedkit.people import Membership, Refreshing
 from feedkit.people.viewers import ViewerSets
 from feedkit.ranking import by_keyset, recipe, take_snapshot
 from feedkit.settings import Service
-from feedkit.store import Pruned, Recipe, Store, StoreError
-from feedkit.times import micros
+from feedkit.store import Pruned, Recipe, Store
+from feedkit.times import micros, moment
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +34,7 @@ class Jobs:
         self._refreshing = Refreshing(service, store, self._people, self._stop)
         self._viewer_sets = ViewerSets(service, store, self._stop)
         self._hydration = Hydration(service, store)
+        self._pulse = JobsPulse(store, self._hydration.counts)
         self._fingerprints = {n: feed.filter.fingerprint() for n, feed in service.feeds.items()}
 
     def rank(self) -> int:
@@ -72,8 +71,20 @@ class Jobs:
 
     def prune(self) -> Pruned:
         """Remove what no feed keeps any longer."""
-        keep = {name: feed.keep for name, feed in self._service.feeds.items()}
-        pruned = self._store.prune(keep, micros(datetime.now(UTC)), self._stop.is_set)
+        feeds = self._service.feeds
+        pruned = self._store.prune(
+            {name: feed.keep for name, feed in feeds.items()},
+            micros(datetime.now(UTC)),
+            self._stop.is_set,
+            {name: feed.keep_most for name, feed in feeds.items()},
+            self._service.store_max,
+        )
+        if pruned.cut:
+            log.warning(
+                "the store holds more than store: max: allows: posts from before %s UTC go, "
+                "whatever keep: says; allow more, or keep less",
+                moment(pruned.cut).isoformat(" ", "seconds")[:19],
+            )
         if pruned.hits or pruned.feeds:
             log.info(
                 "pruned %d hits and %d posts that no feed keeps any longer",
@@ -81,12 +92,21 @@ class Jobs:
             )  # fmt: skip
         return pruned
 
+    def tidy(self) -> None:
+        """Upkeep that can wait."""
+        done = self._store.tidy(micros(datetime.now(UTC)), self._stop.is_set)
+        if done.accounts or done.gaps or done.pages:
+            log.info(
+                "forgot %d accounts deleted long ago and %d old gaps; gave back %d pages",
+                done.accounts, done.gaps, done.pages,
+            )  # fmt: skip
+
     def decide_again(self) -> int:
         """Decide stored posts again for the feeds whose filter has changed since it last decided
         them all. Returns the number of feeds."""
         self._people.look()
         tell_of_new_feeds(self._store, self._fingerprints)
-        changed = self._store.sync_feeds(self._fingerprints)
+        changed = self._store.sync_feeds(self._fingerprints, micros(datetime.now(UTC)))
         # Who is not known yet is in no feed: it must not lose its posts for that.
         changed -= {name for name in changed if self._people.unknown(name)}
         if not changed:
@@ -136,85 +156,29 @@ class Jobs:
         all of it worked; what did not is logged."""
         jobs: tuple[Callable[[], object], ...] = (
             self.refresh_people, self.decide_people_again, self.decide_again, self.hydrate,
-            self.prune, self.rank_all,
+            self.prune, self.tidy, self.rank_all,
         )  # fmt: skip
-        done = [_Contained(job)() for job in jobs]  # all of them, whether they work or not
+        done = [Contained(job)() for job in jobs]  # all of them, whether they work or not
         return all(done)
 
     def run(self, stop: threading.Event) -> None:
         """Do all jobs on their clocks until `stop` is set; the one that is running then ends."""
-        scheduler = BackgroundScheduler(
-            timezone=UTC,
-            job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None},
-        )
         jobs: list[tuple[Callable[[], object], float]] = [
             (self.decide_again, 60),
             (self.rank, 1),
             (self.prune, 60),
+            (self.tidy, 600),
             (self.learn_publishers, 600),
             (self.refresh_people, 10),
             (self.decide_people_again, 10),
             *([(self.refresh_viewers, 1)] if self._viewer_sets.names else []),
             *([(self.ask_for_rankings, 10)] if self._service.hydrators else []),
         ]
-        for job, seconds in jobs:
-            name = job.__name__
-            scheduler.add_executor(_OneThread(self._store), name)
-            scheduler.add_job(
-                _Contained(job), "interval", seconds=seconds, name=name, id=name, executor=name,
-                next_run_time=datetime.now(UTC),
-            )  # fmt: skip
-        scheduler.start()
-        try:
-            with self._hydration.running():
-                stop.wait()
-        finally:
-            self._stop.set()
-            scheduler.shutdown(wait=True)
-
-
-class _OneThread(ThreadPoolExecutor):  # type: ignore[misc]
-    """A thread, and so a connection, of a job's own, which ends with it."""
-
-    def __init__(self, store: Store) -> None:
-        super().__init__(max_workers=1)
-        self._store = store
-
-    def shutdown(self, wait: bool = True) -> None:
-        self._pool.submit(self._store.close)
-        super().shutdown(wait)
-
-
-class _Contained:
-    """A job whose failures are logged, ever more rarely while they last: some are tried again
-    every second."""
-
-    def __init__(self, job: Callable[[], object]) -> None:
-        self._job, self._name = job, job.__name__
-        self._failures = 0
-
-    def __call__(self) -> bool:
-        try:
-            self._job()
-        except StoreError as error:
-            self._failures += 1
-            if worth_saying(self._failures):
-                log.error("the job %s failed, %s: %s", self._name, self._times(), error)
-            return False
-        except Exception:
-            self._failures += 1
-            if worth_saying(self._failures):
-                log.exception(
-                    "the job %s failed, %s; please report this", self._name, self._times()
-                )
-            return False
-        if self._failures:
-            log.info("the job %s works again", self._name)
-            self._failures = 0
-        return True
-
-    def _times(self) -> str:
-        return "once" if self._failures == 1 else f"{self._failures} times in a row"
+        with (
+            on_their_clocks(jobs, self._store, self._pulse.watched, self._stop),
+            self._hydration.running(),
+        ):
+            self._pulse.until(stop)
 
 
 def _names(names: set[str]) -> str:

@@ -1,0 +1,79 @@
+"""One of several ingests: which accounts are its own, and which events concern it.
+
+Every shard reads the whole stream. Posts and account states belong to the shard of their account,
+likes, reposts, replies and quotes to that of the account whose post they are about. What is taken
+back names no post: each shard looks the record up, and leaves it if it is another one's.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from zlib import crc32
+
+from feedkit.event import AccountChanged, Engaged, Event, PostWritten
+
+MOST = 1000  # shards of one service
+
+
+class Shard(NamedTuple):
+    """The `number`-th, from 1, of `of` shards: the accounts whose DID has
+    `crc32(DID as UTF-8) % of == number - 1`."""
+
+    number: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+    def has(self, did: str) -> bool:
+        """Whether the account is this shard's."""
+        return crc32(did.encode()) % self.of == self.number - 1
+
+    def has_record(self, uri: str) -> bool:
+        """Whether the account of the record at `uri`, at://DID/…, is this shard's."""
+        return crc32(account_of(uri).encode()) % self.of == self.number - 1
+
+    def concerns(self, event: Event) -> bool:
+        """Whether `event` may change something that is this shard's."""
+        kind = type(event)
+        if kind is Engaged:
+            return self.has_record(event.subject)  # type: ignore[union-attr]
+        if isinstance(event, PostWritten):
+            post = event.post
+            return self.has(post.author) or (
+                event.created
+                and (
+                    (bool(post.reply_parent) and self.has_record(post.reply_parent))
+                    or (bool(post.quote) and self.has_record(post.quote))
+                )
+            )
+        if isinstance(event, AccountChanged):
+            return self.has(event.did)
+        return True
+
+    def named(self, source: str) -> str:
+        """The name under which this shard's cursor of `source` is stored."""
+        return f"{source} {self}"
+
+    def all_named(self, source: str) -> list[str]:
+        """The names of all the shards' cursors."""
+        return [Shard(number, self.of).named(source) for number in range(1, self.of + 1)]
+
+
+def parse_shard(text: str) -> Shard:
+    """The shard that `i/n` names, i from 1 to n. Raises ValueError."""
+    number, slash, of = text.strip().partition("/")
+    if not (slash and number.isdecimal() and of.isdecimal()):
+        raise ValueError(f"{text!r} is no shard; write the first of three as 1/3")
+    shard = Shard(int(number), int(of))
+    if not 1 <= shard.number <= shard.of <= MOST:
+        raise ValueError(
+            f"{text!r} is no shard: its number goes from 1 to the number of shards, at most {MOST}"
+        )
+    return shard
+
+
+def account_of(uri: str) -> str:
+    """The DID in at://DID/COLLECTION/RKEY; nothing where there is none."""
+    parts = uri.split("/", 3)
+    return parts[2] if len(parts) > 2 else ""

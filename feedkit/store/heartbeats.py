@@ -1,0 +1,70 @@
+"""What each process last said of itself, so that every other one can tell.
+
+A row for each process that reads a stream (`ingest`, by the stream's name), for the one that does
+the `jobs`, and for each `web` process. Who starts anew takes over the row of the one before.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from feedkit.store.database import Database
+
+SECOND = 1_000_000  # µs
+WEB_KEPT = 600 * SECOND  # a web process has another name after each start
+KEPT = 7 * 86_400 * SECOND
+
+
+class Beat(NamedTuple):
+    """One process. Times are microseconds since 1970, by its own clock; `figures` is JSON, see
+    `feedkit.heartbeat.figures`."""
+
+    kind: str
+    name: str
+    host: str
+    pid: int
+    started_at: int
+    at: int
+    figures: str
+
+
+class Heartbeats:
+    """The heartbeats in the store."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def all(self) -> list[Beat]:
+        """Every process that was heard of, in the order of kind and name."""
+        return [
+            Beat(*row)
+            for row in self._db.rows(
+                "SELECT kind, name, host, pid, started_at, at, figures FROM heartbeats "
+                "ORDER BY kind, name"
+            )
+        ]
+
+    def save(self, beat: Beat) -> tuple[str, int, int] | None:
+        """Keep a beat in place of the last one; whose that was: host, pid, at. Those that were
+        not heard of for long are forgotten."""
+        with self._db.transaction():
+            before = self._db.rows(
+                "SELECT host, pid, at FROM heartbeats WHERE kind = ? AND name = ?",
+                (beat.kind, beat.name),
+            )
+            self._db.run(
+                "INSERT INTO heartbeats (kind, name, host, pid, started_at, at, figures) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, name) DO UPDATE SET "
+                "host = excluded.host, pid = excluded.pid, started_at = excluded.started_at, "
+                "at = excluded.at, figures = excluded.figures",
+                beat,
+            )
+            self._db.run(
+                "DELETE FROM heartbeats WHERE at < ? OR (kind = 'web' AND at < ?)",
+                (beat.at - KEPT, beat.at - WEB_KEPT),
+            )
+        return tuple(before[0]) if before else None
+
+    def forget(self, kind: str, name: str) -> None:
+        """Remove the row of a process that ends for good."""
+        self._db.run("DELETE FROM heartbeats WHERE kind = ? AND name = ?", (kind, name))

@@ -1,0 +1,334 @@
+"""/health, /ready, /metrics: what machines ask of the web processes."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from storing import SECOND, apply, written
+from test_web import SERVICE, fill, uri
+
+import feedkit
+from feedkit.heartbeat import Pulse
+from feedkit.heartbeat.figures import Ingesting, Job, Requests, Serving, Working
+from feedkit.heartbeat.pulse import now_us
+from feedkit.store import open_store
+from feedkit.store.heartbeats import Beat
+from feedkit.web import metrics as page
+from feedkit.web.app import create_app
+from feedkit.web.asgi import create_front
+from feedkit.web.exposition import families
+from feedkit.web.front import SKELETON
+
+DOCS = Path(__file__).resolve().parents[1] / "docs" / "operate.md"
+TOKEN = "a-token-of-more-than-16"
+SOURCE = "jetstream wss://stream.example.com"
+INGEST = Ingesting(
+    clock=1, arrived_at=1, rate=412.5, events=1000, posts=100, hits=12, skipped=3, memory=5000,
+    feeds={"new": 9, "best": 3}, errors=[("best", "regex", 4)], slow=[("new", 'odd"name', 2)],
+)  # fmt: skip
+JOBS = Working(
+    jobs={"rank": Job(9, 2, 1, "OSError: gone", 4.5, 0.25, 1)}, hydrators={"topics": {"calls": 7}}
+)
+WEB = Serving(
+    feeds={"new": Requests({200: 5, 503: 1}, [1, 2, 0, 0, 0, 0, 0, 0, 0, 2, 1], 7.5)},
+    front={"hit": 4, "miss": 2, "stale": 1},
+)
+
+
+@pytest.fixture(autouse=True)
+def token(monkeypatch):
+    monkeypatch.setenv(page.TOKEN, TOKEN)
+
+
+def say(store, kind, name, figures, ago=0):
+    now = now_us()
+    said = msgspec.json.encode(figures).decode()
+    store.heartbeats.save(Beat(kind, name, "host", 7, now - 60 * SECOND, now - ago * SECOND, said))
+
+
+def everything(store):
+    fill(store)
+    say(store, "ingest", SOURCE, INGEST)
+    say(store, "jobs", "jobs", JOBS)
+    say(store, "web", "host:7", WEB)
+    store.apply([], SOURCE, 5, now_us() - 3 * SECOND, frozenset())
+    store.add_gap(SOURCE, 10 * SECOND, 40 * SECOND, "lost", now_us())
+    return create_app(SERVICE, store).test_client()
+
+
+def scrape(client):
+    answer = client.get("/metrics", headers={"authorization": f"Bearer {TOKEN}"})
+    assert answer.status_code == 200, answer.text
+    assert answer.content_type == "text/plain; version=0.0.4; charset=utf-8"
+    return {
+        (sample.name.removeprefix("feedkit_"), *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+# Who may see it
+
+
+@pytest.mark.parametrize("set_to", ["", "short"])
+def test_without_a_token_nothing_is_shown(store, monkeypatch, set_to):
+    monkeypatch.setenv(page.TOKEN, set_to)
+    answer = create_app(SERVICE, store).test_client().get(
+        "/metrics", headers={"authorization": f"Bearer {set_to}"}
+    )
+    assert answer.status_code == 404
+    assert page.TOKEN in answer.get_json()["message"]
+
+
+@pytest.mark.parametrize("given", [None, "", "Bearer", "Bearer wrong", TOKEN, f"Basic {TOKEN}", "Bearer ä"])
+def test_only_who_has_the_token_sees_it(store, given):
+    headers = {} if given is None else {"authorization": given}
+    answer = create_app(SERVICE, store).test_client().get("/metrics", headers=headers)
+    assert answer.status_code == 401
+    assert "feedkit_" not in answer.text
+
+
+# What it says
+
+
+def test_all_processes_are_told_of_by_any_of_them(store):
+    said = scrape(everything(store))
+    assert said["store_up",] == 1
+    assert said["info", feedkit.__version__] == 1
+    assert 3 <= said["stream_lag_seconds", SOURCE] < 30
+    assert said["events_per_second", SOURCE] == 412.5
+    for name, number in (("events", 1000), ("posts", 100), ("hits", 12), ("skipped", 3)):
+        assert said[f"{name}_total", SOURCE] == number
+    assert said["matches_total", SOURCE, "new"] == 9 or said["matches_total", "new", SOURCE] == 9
+    assert said["plugin_errors_total", "best", SOURCE, "regex"] == 4
+    assert said["plugin_slow_total", SOURCE, "new", 'odd"name'] == 2
+    assert said["job_runs_total", "rank"] == 9
+    assert said["job_failures_total", "rank"] == 2
+    assert said["job_failing", "rank"] == 1
+    assert said["job_seconds_total", "rank"] == 4.5
+    assert said["hydrator_total", "calls", "topics"] == 7
+    assert 0 <= said["snapshot_age_seconds", "best"] < 60
+    assert said["snapshot_posts", "best"] == 120
+    assert 0 <= said["newest_post_age_seconds", "new"] < 600
+    assert (said["gaps",], said["gap_seconds",]) == (1, 30)
+    assert said["store_bytes",] > 10_000
+    assert said["process_memory_bytes", "ingest", SOURCE] == 5000
+    assert said["requests_total", "200", "host:7", "new"] == 5
+    assert said["requests_total", "503", "host:7", "new"] == 1
+    assert said["request_seconds_count", "host:7", "new"] == 6
+    assert said["request_seconds_sum", "host:7", "new"] == 7.5
+    assert said["request_seconds_bucket", "0.005", "host:7", "new"] == 3
+    assert said["request_seconds_bucket", "2.5", "host:7", "new"] == 5
+    assert said["request_seconds_bucket", "+Inf", "host:7", "new"] == 6
+    assert said["front_total", "hit", "host:7"] == 4
+
+
+def test_a_reader_that_is_gone_reads_nothing(store):
+    client = everything(store)
+    say(store, "ingest", SOURCE, INGEST, ago=100)
+    said = scrape(client)
+    assert said["events_per_second", SOURCE] == 0
+    assert said["process_silent_seconds", SOURCE, "ingest"] >= 100
+
+
+def test_a_stream_that_is_read_no_longer_is_left_out(store):
+    client = everything(store)
+    store.apply([], "firehose wss://old.example.com", 5, now_us() - 9999 * SECOND, frozenset())
+    lags = [key for key in scrape(client) if key[0] == "stream_lag_seconds"]
+    assert lags == [("stream_lag_seconds", SOURCE)]
+
+
+def test_all_shards_are_shown(store):
+    fill(store)
+    for number in (1, 2):
+        store.apply([], f"{SOURCE} {number}/2", 5, now_us() - number * 100 * SECOND, frozenset())
+    said = scrape(create_app(SERVICE, store).test_client())
+    lags = {key[1]: value for key, value in said.items() if key[0] == "stream_lag_seconds"}
+    assert lags == {
+        f"{SOURCE} 1/2": pytest.approx(100, abs=30), f"{SOURCE} 2/2": pytest.approx(200, abs=30)
+    }  # fmt: skip
+
+
+def test_a_new_service_has_little_to_say(store):
+    said = scrape(create_app(SERVICE, store).test_client())
+    assert said["store_up",] == 1
+    assert not [key for key in said if key[0].startswith(("stream_", "job_", "request"))]
+
+
+def test_the_store_is_asked_now_and_then_only(store, monkeypatch):
+    client = everything(store)
+    assert scrape(client)["events_total", SOURCE] == 1000
+    say(store, "ingest", SOURCE, Ingesting(events=2000))
+    assert scrape(client)["events_total", SOURCE] == 1000
+    monkeypatch.setattr(page, "FRESH", 0.0)
+    assert scrape(client)["events_total", SOURCE] == 2000
+
+
+def test_without_the_store_a_process_tells_of_itself(tmp_path):
+    front = create_front(SERVICE, open_store(f"sqlite:///{tmp_path}/nowhere/feedkit.db"))
+    front._note(b"feed=at://x/y/new", 200, 0.002)
+
+    async def test():
+        transport = httpx.ASGITransport(front)
+        async with httpx.AsyncClient(transport=transport, base_url="http://feeds") as asks:
+            return await asks.get("/metrics", headers={"authorization": f"Bearer {TOKEN}"})
+
+    text = asyncio.run(test()).text
+    assert "feedkit_store_up 0.0" in text
+    assert re.search(r'requests_total\{feed="new",process=".+:\d+",status="200"\} 1.0', text)
+    assert "stream_lag" not in text
+
+
+def test_the_page_for_operators_lists_every_figure(store):
+    everything(store)
+    from feedkit.overview import look
+
+    told = set(re.findall(r"`(feedkit_\w+)", DOCS.read_text("utf-8")))
+    with_suffix = {
+        family.name + ("_total" if family.type == "counter" else "")
+        for family in families(look(SERVICE, store, now_us()))
+    }
+    assert told == with_suffix
+
+
+# Requests are counted
+
+
+@asynccontextmanager
+async def asking(front):
+    transport = httpx.ASGITransport(front)
+    async with httpx.AsyncClient(transport=transport, base_url="http://feeds") as asks:
+        yield asks
+    for stage in (front._sharing, front._other):
+        stage.close()
+
+
+def test_requests_are_counted_by_feed_and_answer(store):
+    fill(store)
+    front = create_front(SERVICE, store)
+
+    async def test():
+        async with asking(front) as asks:
+            for query in [{"feed": uri("new")}] * 3 + [
+                {"feed": uri("best"), "limit": 5},
+                {"feed": uri("new"), "limit": 0},
+                {"feed": uri("secret")},
+                {"feed": uri("nonsense")},
+                {},
+            ]:
+                await asks.get(SKELETON, params=query)
+            await asks.get("/")
+            await asks.get("/health")
+
+    asyncio.run(test())
+    said = front.figures()
+    answers = {name: one.answers for name, one in said.feeds.items()}
+    assert answers == {"new": {200: 3, 400: 1}, "best": {200: 1}, "": {400: 3}}
+    new = said.feeds["new"]
+    assert sum(new.within) == 4
+    assert 0 < new.seconds < 10
+    assert said.front["hit"] == 2
+
+
+def test_what_is_no_feed_of_ours_costs_no_memory(store, monkeypatch):
+    from feedkit.web import watch
+
+    monkeypatch.setattr(watch, "MOST_QUERIES", 10)
+    front = create_front(SERVICE, store)
+    for number in range(50):
+        front._note(b"feed=at://x/y/%d" % number, 400, 0.001)
+    front._note(b"\xff=", 400, 0.001)
+    front._note(b"feed=" + b"x" * 2000, 400, 0.001)
+    assert front.figures().feeds.keys() == {""}
+    assert len(front._named) <= 10
+
+
+def test_a_process_says_so_from_its_start_to_its_end(store):
+    """The lifespan of an ASGI server."""
+    front = create_front(SERVICE, store)
+
+    def beats():
+        return [one.name for one in store.heartbeats.all()]
+
+    async def until(condition):
+        for _ in range(200):
+            if condition():
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError("it never came true")
+
+    async def test():
+        sent = asyncio.Queue()
+        said = []
+        for kind in ("startup",):
+            await sent.put({"type": f"lifespan.{kind}"})
+
+        async def send(message):
+            said.append(message["type"])
+
+        life = asyncio.create_task(front({"type": "lifespan"}, sent.get, send))
+        await until(lambda: beats() == [front.name])
+        await sent.put({"type": "lifespan.shutdown"})
+        await life
+        assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+        await until(lambda: beats() == [])
+        import threading
+
+        await until(lambda: not any(one.name == "pulse" for one in threading.enumerate()))
+
+    asyncio.run(test())
+
+
+# Health
+
+
+def test_health_and_readiness(store):
+    client = create_app(SERVICE, store).test_client()
+    for path in ("/health", "/xrpc/_health", "/ready"):
+        assert client.get(path).status_code == 200
+    assert client.get("/ready").get_json() == {"status": "ready", "version": feedkit.__version__}
+    store.apply([], SOURCE, 5, now_us() - 100 * SECOND, frozenset())
+    told = client.get("/ready").get_json()
+    assert 100 <= told["streamLagSeconds"] < 160
+    assert told["streamTime"].endswith("Z")
+
+
+def test_not_ready_without_tables_or_with_those_of_another_version(store_url):
+    with open_store(store_url) as store:
+        client = create_app(SERVICE, store).test_client()
+        answer = client.get("/ready")
+        assert (answer.status_code, answer.get_json()["reason"]) == (503, "schema")
+        assert "feedkit migrate" in answer.get_json()["message"]
+        store.migrate()
+        assert client.get("/ready").status_code == 200
+        store.db.run("UPDATE schema_versions SET version = version + 1000")
+        assert client.get("/ready").status_code == 503
+        assert client.get("/health").status_code == 200, "it lives, and may serve old tables"
+
+
+def test_not_ready_without_the_store(tmp_path):
+    client = create_app(SERVICE, open_store(f"sqlite:///{tmp_path}/no/feedkit.db")).test_client()
+    answer = client.get("/ready")
+    assert (answer.status_code, answer.get_json()["reason"]) == (503, "store")
+    assert client.get("/health").status_code == 503
+
+
+def test_a_replay_of_an_old_recording_is_no_lag(store):
+    apply(store, written("x", "", rev="1"))
+    store.db.run("UPDATE cursors SET source = 'replay'")
+    assert "streamLagSeconds" not in create_app(SERVICE, store).test_client().get("/ready").get_json()
+
+
+def test_pulses_of_web_processes_come_every_few_seconds(store):
+    began = time.monotonic()
+    pulse = Pulse(store, "web", "a:1", Serving)
+    pulse.sometimes()
+    assert pulse._next > began + 1

@@ -1,0 +1,227 @@
+"""Shards: each event finds the shards that it concerns, and together they fold as one ingest does;
+whoever takes over leaves out nothing."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+
+import pytest
+from storing import (
+    ALL,
+    account,
+    clear,
+    contents,
+    deleted,
+    did,
+    disengaged,
+    engaged,
+    order,
+    uri,
+    us,
+    written,
+)
+from test_fold import FEEDS, World
+
+from feedkit.handover import take_over
+from feedkit.sharding import Shard, account_of, parse_shard
+from feedkit.store import Store, StoreError
+from feedkit.store.cursors import Superseded
+
+SOURCE = "jetstream wss://stream.example.com/subscribe"
+
+
+@pytest.mark.parametrize(("text", "shard"), [("1/1", (1, 1)), (" 2/3 ", (2, 3)), ("12/12", (12, 12))])
+def test_a_shard_is_written_i_n(text, shard):
+    assert parse_shard(text) == shard
+    assert str(parse_shard(text)) == text.strip()
+
+
+@pytest.mark.parametrize("text", ["", "1", "0/3", "4/3", "-1/3", "1/0", "a/b", "1/2/3", "1.5/3", "1/9999"])
+def test_what_is_no_shard_is_refused(text):
+    with pytest.raises(ValueError, match="is no shard"):
+        parse_shard(text)
+
+
+def test_the_accounts_of_a_shard_never_change():
+    """Two versions of feedkit at work on one store must agree."""
+    assert Shard(2, 3).has("did:plc:ewvi7nxzyoun6zhxrhs64oiz")
+    assert [Shard(n, 4).has("did:web:example.com") for n in (1, 2, 3, 4)] == [
+        False, True, False, False]  # fmt: skip
+
+
+def test_accounts_are_spread_evenly():
+    counts = Counter(
+        number
+        for n in range(9000)
+        for number in (1, 2, 3)
+        if Shard(number, 3).has(did(f"{n:x}"))
+    )
+    assert sum(counts.values()) == 9000
+    assert min(counts.values()) > 2800
+
+
+def apart():
+    """Two shards, and an account of each."""
+    one = Shard(1, 2)
+    names = [f"a{n}" for n in range(50)]
+    return next(n for n in names if one.has(did(n))), next(n for n in names if not one.has(did(n)))
+
+
+def test_who_is_concerned():
+    mine, theirs = apart()
+    one, two = Shard(1, 2), Shard(2, 2)
+    ours, other = uri("p", mine), uri("p", theirs)
+    for event, concerned in (
+        (written("p", author=mine, rev="1"), {one}),
+        (written("p", author=mine, rev="1", reply_parent=other), {one, two}),
+        (written("p", author=mine, rev="1", quote=other), {one, two}),
+        (written("p", author=mine, rev="1", quote=ours), {one}),
+        (written("p", author=mine, rev="2", quote=other, created=False), {one}),
+        (engaged(theirs, "k", ours), {one}),
+        (engaged(mine, "k", other), {two}),
+        (account(mine, "deleted"), {one}),
+        (disengaged(theirs, "k"), {one, two}),
+        (deleted("p", author=mine, rev="3"), {one, two}),
+    ):
+        assert {s for s in (one, two) if s.concerns(event[0])} == concerned, event
+    assert account_of("") == account_of("nothing") == ""
+
+
+def read(store, number, steps, chance, at_once=12):
+    """Fold `steps` by shards that are at different places, go on in any order, and now and then
+    read a stretch again."""
+    places = dict.fromkeys(range(1, number + 1), 0)
+    while left := [n for n, place in places.items() if place < len(steps)]:
+        n = chance.choice(left)
+        shard, start = Shard(n, number), places[n]
+        end = min(start + chance.randint(1, at_once), len(steps))
+        batch = [
+            (event, feeds if shard.has(account_of(event.post.uri)) else frozenset())
+            if hasattr(event, "post")
+            else (event, feeds)
+            for event, feeds in steps[start:end]
+            if shard.concerns(event)
+        ]
+        store.apply(batch, shard.named(SOURCE), end, us(end), ALL, shard)
+        places[n] = end
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_shards_fold_as_one_ingest_does(store: Store, number: int) -> None:
+    """On SQLite too, which only the command refuses: what a shard takes and leaves is the same."""
+    for seed in range(60 if store.db.sqlite else 6):
+        steps, chance = list(World(seed).events(120)), random.Random(seed)
+        clear(store)
+        store.sync_feeds(dict.fromkeys(FEEDS, "same"))
+        store.apply(steps, SOURCE, 1, us(1), ALL)
+        want, orders = contents(store), [order(store, feed) for feed in FEEDS]
+        clear(store)
+        store.sync_feeds(dict.fromkeys(FEEDS, "same"))
+        store.take_over(SOURCE, Shard(1, number))
+        read(store, number, steps, chance)
+        got = contents(store)
+        assert got | {"tombstones": 0} == want | {"tombstones": 0}, f"seed {seed}"
+        assert [order(store, feed) for feed in FEEDS] == orders, f"seed {seed}"
+
+
+def test_a_record_of_two_shards_stays_with_the_first(store: Store) -> None:
+    """An odd account changes what its like is about; without shards nothing comes of it either."""
+    mine, theirs = apart()
+    store.sync_feeds({"red": "1"})
+    steps = [
+        written("p", "red", author=mine, rev="1"),
+        written("q", "red", author=theirs, rev="1"),
+        engaged("eve", "k", uri("p", mine)),
+        engaged("eve", "k", uri("q", theirs)),
+    ]
+    store.take_over(SOURCE, Shard(1, 2))
+    read(store, 2, steps, random.Random(1), at_once=1)
+    read(store, 2, [disengaged("eve", "k")], random.Random(1))
+    held = contents(store)
+    assert not held["engagements"]
+    assert all(not post[5] for post in held["posts"].values()), "nobody likes them any more"
+
+
+def cursors(store):
+    return store.stats().cursors
+
+
+def move(store, name, cursor, shard=None):
+    store.apply([], name, cursor, us(cursor), ALL, shard)
+
+
+def test_new_shards_begin_at_the_lowest_cursor(store: Store) -> None:
+    move(store, SOURCE, 500)
+    move(store, "replay", 3)
+    store.take_over(SOURCE, Shard(1, 2))
+    assert cursors(store) == {
+        f"{SOURCE} 1/2": (500, us(500)), f"{SOURCE} 2/2": (500, us(500)), "replay": (3, us(3))
+    }  # fmt: skip
+    move(store, f"{SOURCE} 2/2", 900, Shard(2, 2))
+    store.take_over(SOURCE, Shard(2, 2))  # its other half starts, too
+    assert store.cursor(f"{SOURCE} 2/2") == (900, us(900))
+    assert store.cursor(SOURCE) == (500, us(500))
+    assert store.live_clock() == us(500)
+    store.take_over(SOURCE, Shard(3, 3))
+    assert set(cursors(store).values()) == {(500, us(500)), (3, us(3))}
+    assert len(cursors(store)) == 4
+    store.take_over(SOURCE, None)
+    assert cursors(store) == {SOURCE: (500, us(500)), "replay": (3, us(3))}
+
+
+def test_the_first_start_knows_no_cursor(store: Store) -> None:
+    store.take_over(SOURCE, None)
+    assert cursors(store) == {}
+    store.take_over(SOURCE, Shard(1, 2))
+    assert store.cursor(f"{SOURCE} 1/2") is store.cursor(SOURCE) is None
+    assert store.live_clock() == 0
+    move(store, f"{SOURCE} 1/2", 70, Shard(1, 2))
+    assert store.live_clock() == us(70), "where the other shard begins"
+    store.take_over(SOURCE, Shard(1, 3))
+    assert store.cursor(f"{SOURCE} 2/3") == (70, us(70))
+
+
+def test_who_was_replaced_writes_no_more(store: Store) -> None:
+    store.sync_feeds({"red": "1"})
+    move(store, SOURCE, 5)
+    store.take_over(SOURCE, Shard(1, 2))
+    with pytest.raises(Superseded, match="this ingest reads the stream no longer"):
+        store.apply([written("p", "red", rev="1")], SOURCE, 6, us(6), ALL)
+    store.take_over(SOURCE, Shard(1, 3))
+    with pytest.raises(StoreError, match="the shard 1/2 reads the stream no longer"):
+        move(store, f"{SOURCE} 1/2", 7, Shard(1, 2))
+    assert not contents(store)["posts"]
+    move(store, f"{SOURCE} 1/3", 7, Shard(1, 3))
+
+
+def test_those_that_come_wait_for_those_that_go(store: Store, caplog) -> None:
+    caplog.set_level("INFO")
+    move(store, SOURCE, 1)
+    stop, over = threading.Event(), threading.Event()
+    written_until = []
+
+    def work():
+        cursor = 1
+        while not over.wait(0.05):
+            cursor += 1
+            try:
+                move(store, SOURCE, cursor)
+            except Superseded:
+                break
+            written_until.append(cursor)
+        store.close()
+
+    old = threading.Thread(target=work)
+    old.start()
+    threading.Timer(1.5, over.set).start()
+    take_over(store, SOURCE, Shard(1, 2), stop, silence=0.6)
+    assert over.is_set(), "it waited until the other one had ended"
+    old.join()
+    assert store.cursor(f"{SOURCE} 1/2")[0] == written_until[-1]
+    assert "was read by one ingest so far; waiting" in caplog.text
+    assert f"is read by 1/2 from now on, from {written_until[-1]}" in caplog.text
+    stop.set()
+    take_over(store, SOURCE, Shard(1, 3), stop, silence=0.6)
+    assert store.cursor(f"{SOURCE} 1/2"), "told to stop, it takes nothing over"
