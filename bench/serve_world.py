@@ -35,7 +35,7 @@ def configure(folder: Path, plc: str, stream: str) -> Path:
             "new": {"filter": every, "keep": "30d"},
             "best": {"filter": every, "rank": "gravity", "keep": "30d"},
             "mine": {"filter": every, "rank": "affinity", "viewer": ["not_interested"],
-                     "keep": "30d"},
+                     "keep": "30d", "accepts_interactions": True},
             "friends": {"filter": every, "rank": "gravity", "viewer": ["follows"], "keep": "30d"},
         },
     }  # fmt: skip

@@ -67,7 +67,7 @@ class Viewers:
             known["likes"] = self._store.likes.of(did)
         if "viewer.seen" in needs:
             known["seen"] = self._store.interactions.seen(did, at - SEEN_FOR)
-        if "viewer.wishes" in needs:
+        if {"viewer.more", "viewer.less"} & needs:
             wishes = self._store.interactions.wishes(did)
             known["more"] = tuple(_liked(wish) for wish in wishes if wish.event == MORE)
             known["less"] = tuple(_liked(wish) for wish in wishes if wish.event != MORE)

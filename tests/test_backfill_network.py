@@ -158,3 +158,17 @@ def test_a_feed_added_on_day_two_is_filled(network, tmp_path, store_url):
             ingest.communicate(timeout=20)
         assert "feeds.herons is new: it begins with what arrives from now on" in log
         assert ingest.returncode == 0
+
+
+def test_a_search_is_signed_in(network, tmp_path, store_url, monkeypatch):
+    """This network's AppView has no index to search: that it says so shows that it was asked by
+    an account that the PDS knows; with a wrong password the PDS says that."""
+    config = configured(tmp_path / "one", network, store_url, {"a": {"filter": {"keywords": "x"}}})
+    done(config, "migrate")
+    said = []
+    for password in ("pw-alice", "pw-not"):
+        monkeypatch.setenv("FEEDKIT_APP_PASSWORD", password)
+        process = feedkit(config, "backfill", "a", "--search", "heron")
+        said.append((process.communicate(timeout=60)[0], process.returncode))
+    print(said)
+    assert 0

@@ -601,3 +601,44 @@ def test_the_example_loads():
     for made in service.feeds.values():
         for case in examples(made):
             assert case.problem() is None, case.problem()
+
+
+@pytest.mark.parametrize(
+    ("store", "environ", "url", "most"),
+    [
+        ("", {}, "sqlite:///feedkit.db", 0),
+        ("", {"DATABASE_URL": "postgres://h/a"}, "postgres://h/a", 0),
+        ("store: sqlite:///a.db", {"DATABASE_URL": "postgres://h/a"}, "sqlite:///a.db", 0),
+        ("store: {url: 'sqlite:///a.db', max: 2GB}", {}, "sqlite:///a.db", 2_000_000_000),
+        ("store: {max: 1.5 GiB}", {}, "sqlite:///feedkit.db", 1_610_612_736),
+        ("store: {max: 500m}", {"DATABASE_URL": "postgres://h/a"}, "postgres://h/a", 500_000_000),
+        ("store: {url: 'sqlite:///a.db'}", {}, "sqlite:///a.db", 0),
+    ],
+)
+def test_the_store_is_an_address_or_a_mapping(tmp_path, store, environ, url, most):
+    service = load_config(written_to(tmp_path, store), environ)
+    assert (service.store, service.store_max) == (url, most)
+
+
+@pytest.mark.parametrize(
+    ("store", "says"),
+    [
+        ("store: {max: 2}", "store.max: must be 10MB or more, not '2'; does it lack its unit?"),
+        ("store: {max: lots}", "store.max: must be a size such as 500MB or 2GB, not 'lots'"),
+        ("store: {size: 2GB}", "store has no key 'size'"),
+        ("store: {url: 'mysql://a', max: 2GB}", "store.url: must be sqlite:///FILE or postgresql"),
+    ],
+)
+def test_what_is_no_store_is_refused(tmp_path, store, says):
+    with pytest.raises(ConfigError) as raised:
+        load_config(written_to(tmp_path, store), {})
+    assert says in str(raised.value)
+
+
+def written_to(folder, store):
+    path = folder / "config.yaml"
+    path.write_text(
+        "service: {hostname: feeds.example.com, publisher: alice.example.com}\n"
+        f"{store}\nfeeds:\n  birds: {{filter: {{keywords: heron}}}}\n"
+    )
+    return path

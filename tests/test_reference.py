@@ -27,6 +27,7 @@ DOCS = ROOT / "docs"
 SERVICE = {"hostname": "feeds.example.com", "publisher": "alice.example.com"}
 FOUND = built_in()
 PLUGINS = [(kind, name, cls) for kind, t in FOUND.plugins.items() for name, cls in t.items()]
+NOT_OURS = ("plugins.md", "tutorial.md", "operate.md")  # the last: YAML of other programs
 EXAMPLES = (
     [
         pytest.param(block, id=f"{name}-{number}")
@@ -36,7 +37,7 @@ EXAMPLES = (
     + [
         pytest.param(block, id=f"{file.name}-{number}")
         for file in sorted([ROOT / "README.md", *DOCS.glob("*.md")])
-        if file.exists() and file.name not in ("plugins.md", "tutorial.md")
+        if file.exists() and file.name not in NOT_OURS
         for number, block in enumerate(yaml_blocks(file.read_text("utf-8")))
     ]
     + [pytest.param(yaml_blocks((DOCS / "plugins.md").read_text("utf-8"))[0], id="plugins.md-0")]
@@ -48,14 +49,15 @@ def completed(block):
     tree = yaml.safe_load(block)
     name = next(iter(tree)) if isinstance(tree, dict) else str(tree)
     whole = {"service": SERVICE}
+    told = {"accepts_interactions": True}
     if isinstance(tree, dict) and tree.keys() <= keys_of(FileKeys).keys():
         return {"feeds": {"any": {"filter": "reply"}}, **whole, **tree}
     if isinstance(tree, dict) and tree.keys() <= keys_of(FeedKeys).keys():
-        feed = {"filter": "reply", **tree}
+        feed = {"filter": "reply", **told, **tree}
     elif name in FOUND.plugins["ranker"]:
-        feed = {"filter": "reply", "rank": tree}
+        feed = {"filter": "reply", "rank": tree, **told}
     elif name in FOUND.plugins["viewer_filter"]:
-        feed = {"filter": "reply", "viewer": [tree]}
+        feed = {"filter": "reply", "viewer": [tree], **told}
     elif name in FOUND.plugins["selector"]:
         feed = {"filter": "reply", "select": [tree]}
     else:

@@ -247,7 +247,7 @@ def test_posts_seen_this_week(store, viewers):
 
 
 def test_wishes_are_acted_on_at_once_and_the_last_word_counts(store, viewers):
-    needs = frozenset({"viewer.wishes"})
+    needs = frozenset({"viewer.less"})
     assert viewers.load(EVE, needs, at(0)) == Viewer(did=EVE)
     done = [
         Interaction(MORE, uri("a", "ann"), "red"), Interaction(LESS, uri("b", "ben"), "red"),

@@ -176,10 +176,10 @@ class FileKeys(Parameters):
     """The whole file."""
 
     service: ServiceKeys = Field(description="who serves the feeds")
-    store: StoreURL | StoreKeys = Field(
+    store: StoreURL = Field(
         Service.store,
-        description="the database, or a mapping as below; what DATABASE_URL says, if no address is "
-        "given",
+        description="the database; what DATABASE_URL says, if this is not set. Or a mapping with "
+        "`url` and `max`, see below",
     )
     stream: Jetstream | Firehose = Field(
         Jetstream(), description="where the network's events come from"

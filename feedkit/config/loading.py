@@ -21,14 +21,16 @@ from feedkit.config.keys import (
 )
 from feedkit.config.links import Links
 from feedkit.config.mixes import check_mixes
-from feedkit.config.names import did_web, graphemes
+from feedkit.config.names import StoreURL, did_web, graphemes
 from feedkit.config.ordinary import refusal
 from feedkit.config.people import check_files
 from feedkit.config.problems import ConfigError, Place, Problems
 from feedkit.config.sizes import parse_size
 from feedkit.config.standins import check_stand_ins
+from feedkit.config.told import check_told
 from feedkit.config.written import Written, all_feeds, read
 from feedkit.config.yamltree import Broken, MappingNode, Node, Scalar
+from feedkit.parameters import Parameters
 from feedkit.plugin import Filter
 from feedkit.settings import Examples, FeedConfig, Network, Service, Stream
 
@@ -44,6 +46,10 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Service:
     """The service that the file at `path` describes, with the plugins and feeds in `feeds/`
     beside it. Raises `ConfigError` with everything that is wrong."""
     return _Loading(Path(path), environ).service()
+
+
+class _StoreAlone(Parameters):
+    store: StoreURL
 
 
 class _Loading:
@@ -62,12 +68,7 @@ class _Loading:
             {**found.plugins, "stream": STREAMS}, self.problems, self.names(root, found)
         )
         entries = {key: node for key, node in root.entries.items() if key not in _BY_HAND}
-        if told := self.environ.get("DATABASE_URL"):
-            address, store = Scalar(root.place, told), entries.get("store")
-            if store is None:
-                entries["store"] = address
-            elif isinstance(store, MappingNode) and "url" not in store.entries:
-                entries["store"] = replace(store, entries={**store.entries, "url": address})
+        kept = self.store(entries.pop("store", None), root.place)
         self.builder.owner = "all_feeds"
         head = self.builder.fill(
             FileKeys, MappingNode(root.place, entries, root.places), "the configuration", ""
@@ -86,6 +87,7 @@ class _Loading:
         feeds = {feed.name: self.feed(feed, defaults, common) for feed in written.values()}
         self.link(parts, feeds)
         check_stand_ins(written, feeds, self.problems)
+        check_told(written, feeds, self.problems)
         if not written and not self.problems:
             self.problems.add(
                 Place(str(self.path), 1), "", "there is no feed; write one under feeds:"
@@ -97,10 +99,9 @@ class _Loading:
             self.builder.made,
             self.problems,
         )
-        if self.problems or head is None or stream is None:
+        if self.problems or head is None or stream is None or kept is None:
             raise ConfigError(self.problems)
         network = head.network or NetworkKeys()
-        kept = head.store if isinstance(head.store, StoreKeys) else StoreKeys(url=head.store)
         return Service(
             hostname=head.service.hostname,
             publisher=head.service.publisher,
@@ -114,6 +115,16 @@ class _Loading:
             hydrators=hydrators,
             path=self.path,
         )
+
+    def store(self, node: Node | None, place: Place) -> StoreKeys | None:
+        """What stands under `store`: an address, or a mapping with it or without."""
+        told = Scalar(place, self.environ.get("DATABASE_URL") or Service.store)
+        if not isinstance(node, MappingNode):
+            head = MappingNode(place, {"store": node or told}, {})
+            keys = self.builder.fill(_StoreAlone, head, "the configuration", "")
+            return StoreKeys(url=keys.store) if keys else None
+        node = node.over(MappingNode(place, {"url": told}, {"url": place}))
+        return self.builder.fill(StoreKeys, node, "store", "store")
 
     def mapping(self, root: MappingNode, key: str) -> MappingNode:
         """The mapping under `key`, empty where there is none."""

@@ -32,11 +32,9 @@ def _check(
         place = written.node.entries[key].place
     path = f"feeds.{feed.name}.{key}"
     if name not in feeds:
-        also = (
-            "everyone, refuse, or " if key == "signed_out" else "the at:// address of a post, or "
-        )
-        hint = did_you_mean(name, feeds)
-        message = f"no feed is called {shorten(name)}{hint}; write {also}the name of a feed"
+        also = "everyone, refuse" if key == "signed_out" else "the at:// address of a post"
+        hint = did_you_mean(name, feeds) or f"; write {also}, or the name of a feed"
+        message = f"no feed is called {shorten(name)}{hint}"
         problems.add(place, path, message)
     elif name == feed.name:
         problems.add(place, path, "a feed cannot stand in for itself")

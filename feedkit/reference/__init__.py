@@ -9,7 +9,14 @@ from pathlib import Path
 
 from feedkit.config.annotations import keys_of
 from feedkit.config.discover import Found, built_in
-from feedkit.config.keys import STREAMS, FeedKeys, FileKeys, NetworkKeys, ServiceKeys
+from feedkit.config.keys import (
+    STREAMS,
+    FeedKeys,
+    FileKeys,
+    NetworkKeys,
+    ServiceKeys,
+    StoreKeys,
+)
 from feedkit.config.problems import ConfigError, Place, Problem, did_you_mean, shorten
 from feedkit.parameters import Parameters
 from feedkit.plugin import Hydrator, Plugin
@@ -107,6 +114,7 @@ def config_page() -> str:
     for heading, cls in [
         ("service", ServiceKeys),
         *((f"stream: {name}", cls) for name, cls in STREAMS.items()),
+        ("store, as a mapping", StoreKeys),
         ("network", NetworkKeys),
         ("A feed", FeedKeys),
         ("A post in examples or order", Example),

@@ -13,7 +13,14 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from feedkit.config.annotations import Registry, keys_of
-from feedkit.config.keys import STREAMS, FeedKeys, FileKeys, NetworkKeys, ServiceKeys
+from feedkit.config.keys import (
+    STREAMS,
+    FeedKeys,
+    FileKeys,
+    NetworkKeys,
+    ServiceKeys,
+    StoreKeys,
+)
 from feedkit.duration import PATTERN
 from feedkit.parameters import Parameters
 from feedkit.reference.wording import default_text, summary
@@ -38,6 +45,10 @@ def json_schema(plugins: Registry) -> Schema:
     properties = file["properties"]
     properties["service"] |= _object(ServiceKeys)
     properties["network"] |= _object(NetworkKeys)
+    about = properties["store"].pop("description")
+    properties["store"] = {
+        "anyOf": [properties["store"], _object(StoreKeys)], "description": about
+    }  # fmt: skip
     defaults = {k: v for k, v in _object(FeedKeys).items() if k != "required"}
     properties["defaults"] |= defaults
     properties["stream"] |= _one_of(STREAMS, {n: _written(cls) for n, cls in STREAMS.items()})

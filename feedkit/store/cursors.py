@@ -7,11 +7,14 @@ transaction; an ingest that finds its cursor gone has been replaced, and may wri
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from feedkit.sharding import Shard
 from feedkit.store.database import Database
 from feedkit.store.errors import StoreError
 
 Place = tuple[int, int]  # a cursor, and the stream's clock there
+_NOTHING = -1  # the cursor of a shard that has not read anything yet
 
 
 class Superseded(StoreError):
@@ -39,7 +42,7 @@ def take_over(db: Database, source: str, shard: Shard | None) -> None:
         if known.keys() == set(ours):
             return
         old = [place for name, place in known.items() if name not in ours]
-        place = min((p for p in (old or known.values()) if p[0]), default=(0, 0))
+        place = _lowest(old or known.values()) or (_NOTHING, 0)
         db.many("DELETE FROM cursors WHERE source = ?", [(name,) for name in known])
         if shard or old:
             db.many(
@@ -51,9 +54,7 @@ def take_over(db: Database, source: str, shard: Shard | None) -> None:
 def cursor(db: Database, source: str) -> Place | None:
     """How far `source` was read; by the shard that is last, where there are shards."""
     known = _all(db, source)
-    if source in known:
-        return known[source] if known[source][0] else None
-    return min((place for place in known.values() if place[0]), default=None)
+    return _lowest([known[source]] if source in known else known.values())
 
 
 def move(db: Database, source: str, cursor: int, time: int, shard: Shard | None) -> None:
@@ -85,6 +86,10 @@ def live_clock(db: Database) -> int:
         if time:
             times[stream] = min(time, times.get(stream, time))
     return max(times.values(), default=0)
+
+
+def _lowest(places: Iterable[Place]) -> Place | None:
+    return min((place for place in places if place[0] != _NOTHING), default=None)
 
 
 def _all(db: Database, source: str) -> dict[str, Place]:

@@ -1,0 +1,25 @@
+"""What the app tells only if it is asked: feeds that need it must ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from feedkit.config.problems import Problems
+from feedkit.config.written import Written
+from feedkit.settings import FeedConfig
+
+NEEDS = {"viewer.seen": "which posts were seen", "viewer.wishes": "of what readers want less"}
+
+
+def check_told(
+    written: Mapping[str, Written], feeds: Mapping[str, FeedConfig | None], problems: Problems
+) -> None:
+    """Report feeds that look at what was seen or wished, and do not let the app tell it."""
+    for name, feed in feeds.items():
+        if feed is None or feed.accepts_interactions:
+            continue
+        for need, what in NEEDS.items():
+            if need in feed.viewer_needs:
+                message = f"it must know {what}, which the app tells: add accepts_interactions: yes"
+                problems.add(written[name].place, f"feeds.{name}", message)
+                break

@@ -1,0 +1,87 @@
+"""docs/operate.md: every warning and error that a service logs stands there, as it is logged."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from feedkit.store import faults
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "operate.md"
+LEVELS = {"warning", "error", "exception", "critical"}
+SIGN = re.compile(r"%[-+ #0,]*\d*(?:\.\d+)?[sdgfrx]")
+
+
+def messages():
+    """Where, and the template, of each message of level warning or above."""
+    for path in sorted((ROOT / "feedkit").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and isinstance(node.func.value, ast.Name)
+                and node.func.value.id == "log"
+            ):
+                kind, arguments = node.func.attr, node.args
+                if kind == "log":
+                    kind, arguments = "warning", arguments[1:]
+                if kind in LEVELS:
+                    yield path.relative_to(ROOT), node.lineno, arguments[0]
+
+
+def shown(template):
+    """A template as the page writes it: … for each thing that is filled in, nothing in `code`."""
+    return " ".join(SIGN.sub("…", template).replace("%%", "%").replace("`", "").split())
+
+
+FOUND = [
+    pytest.param(place, template, id=f"{place}:{template.value if isinstance(template, ast.Constant) else line}"[:80])
+    for place, line, template in messages()
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("place", "template"), FOUND)
+def test_the_page_has_every_warning(place, template):
+    assert isinstance(template, ast.Constant), f"{place}: a message that is made while it is logged"
+    wanted = shown(template.value)
+    if wanted == "…":  # what another part of feedkit has said
+        return
+    assert wanted in said("What it logs"), f"add a row to docs/operate.md (from {place}):\n| `{wanted}` |"
+
+
+def said(section):
+    """The messages under a heading of the page."""
+    text = PAGE.read_text("utf-8").partition(f"## {section}\n")[2].partition("\n## ")[0]
+    return set(re.findall(r"^\| `(.+?)` \|", text, re.M))
+
+
+def test_the_page_has_nothing_that_is_logged_no_longer():
+    logged = {shown(t.value) for _, _, t in messages() if isinstance(t, ast.Constant)}
+    assert not said("What it logs") - logged
+
+
+def test_the_page_has_what_the_store_says():
+    """The faults of databases, and those of the tables' version."""
+    known = {part for table in (faults._SQLITE, faults._POSTGRESQL) for *_, part in table}
+    known |= {part for *_, part in faults._CONNECTING}
+    written = said("What the store says")
+    assert {part.replace("`", "") for part in known} <= written
+    rest = written - {part.replace("`", "") for part in known}
+    sources = "".join(
+        re.sub(r'"\s*\n\s*f?"|`', "", path.read_text("utf-8"))
+        for path in (ROOT / "feedkit" / "store").glob("*.py")
+    )
+    for message in rest:
+        for piece in message.split("…"):
+            assert piece.strip() in sources, f"the store says no longer: {message}"
+
+
+def test_every_row_has_a_remedy():
+    text = PAGE.read_text("utf-8").partition("## What it logs\n")[2]
+    rows = re.findall(r"^\| `.+?` \|(.*)\|$", text, re.M)
+    assert len(rows) > 50
+    assert not [row for row in rows if len(row.split()) < 4]
