@@ -20,6 +20,7 @@ from feedkit.times import micros
 # A cursor that begins with one of these leads through the feed that stands in for another.
 SIGNED_OUT, EMPTY = "s", "e"
 WISHES = 200  # the newest for less that are heeded
+_NOT_OURS = "the cursor is not one that this feed gave out; leave it out"
 
 
 log = logging.getLogger(__name__)
@@ -98,11 +99,13 @@ def _stand_in(
     if name == REFUSE and mark == SIGNED_OUT:
         if asker.did is None:
             raise SignInFirst("this feed is for those who are signed in")
+        if rest:
+            raise BadCursor(_NOT_OURS)
         found = Page([], None)  # it is not known yet whom they follow; the next request finds it
     else:
         target = feed if name == EVERYONE and mark == SIGNED_OUT else feeds.get(name)
         if target is None:
-            raise BadCursor("the cursor is not one that this feed gave out; leave it out")
+            raise BadCursor(_NOT_OURS)
         if target is not feed:
             mark_asked(store, target, asker.now)
         request = Request(now=asker.now, languages=asker.languages)

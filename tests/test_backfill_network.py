@@ -161,14 +161,19 @@ def test_a_feed_added_on_day_two_is_filled(network, tmp_path, store_url):
 
 
 def test_a_search_is_signed_in(network, tmp_path, store_url, monkeypatch):
-    """This network's AppView has no index to search: that it says so shows that it was asked by
-    an account that the PDS knows; with a wrong password the PDS says that."""
-    config = configured(tmp_path / "one", network, store_url, {"a": {"filter": {"keywords": "x"}}})
+    bittern = f"bittern{store_url.partition(':')[0]}"
+    feeds = {"bitterns": {"filter": {"keywords": bittern}}}
+    config = configured(tmp_path / "one", network, store_url, feeds)
     done(config, "migrate")
-    said = []
-    for password in ("pw-alice", "pw-not"):
-        monkeypatch.setenv("FEEDKIT_APP_PASSWORD", password)
-        process = feedkit(config, "backfill", "a", "--search", "heron")
-        said.append((process.communicate(timeout=60)[0], process.returncode))
-    print(said)
-    assert 0
+    found = network.post(as_="bob", text=f"a {bittern}")["uri"]
+    network.processAll()
+    monkeypatch.setenv("FEEDKIT_APP_PASSWORD", "pw-alice")
+    said = done(config, "backfill", "bitterns", "--search", bittern)
+    assert "bitterns: 1 post more, from the search" in said
+    with open_store(store_url) as store:
+        assert uris(store, "bitterns") == {found}
+    monkeypatch.setenv("FEEDKIT_APP_PASSWORD", "pw-not")
+    process = feedkit(config, "backfill", "bitterns", "--search", bittern)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "does not take this app password" in said

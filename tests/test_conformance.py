@@ -21,6 +21,7 @@ from urllib.parse import urlencode
 import pytest
 from _lexicon import Lexicons, Wrong
 from _plc import Account, FakePLC, plc_did
+from msgspec.structs import fields
 
 from feedkit import (
     Affinity,
@@ -44,11 +45,13 @@ from feedkit import (
     UnseenFirst,
 )
 from feedkit.event import Engaged, PostDeleted, PostWritten
-from feedkit.post import Post
+from feedkit.post import Post, Viewer
 from feedkit.ranking import by_keyset, take_snapshot
 from feedkit.settings import FeedConfig, Network, Service
 from feedkit.store import open_store
+from feedkit.store.interactions import LESS, MORE, SEEN, Interaction
 from feedkit.times import micros
+from feedkit.viewers import Viewers
 from feedkit.web import asgi
 from feedkit.web import front as fronts
 
@@ -498,3 +501,16 @@ def test_each_feed_leads_each_viewer_from_page_to_page_to_an_end(world):
                         assert seen, (name, who, language)
 
     asyncio.run(all_of_them())
+
+
+def test_all_that_plugins_may_need_of_a_viewer_is_loaded(world):
+    """Each need by the name of its field, as plugins write it."""
+    viewer, now = world.viewers[0], datetime.now(UTC)
+    at = micros(now)
+    world.store.viewers.save(viewer.did, {"followers": AUTHORS}, at, at + 10**12, "")
+    done = [Interaction(event, world.alive[n]) for n, event in enumerate((SEEN, MORE, LESS))]
+    world.store.interactions.add(viewer.did, done, at, 100)
+    viewers = Viewers(SERVICE, world.store)
+    for field in fields(Viewer)[1:]:
+        loaded = viewers.load(viewer.did, frozenset({f"viewer.{field.name}"}), now)
+        assert getattr(loaded, field.name), field.name

@@ -172,6 +172,11 @@ def test_falling_behind_while_catching_up_is_not_said_time_and_again(stream, cap
     assert sum("WARNING" in text for text in said) <= 2
 
 
+def test_a_lag_that_hardly_shrinks_does_not_shrink(stream, caplog):
+    said = looks(stream, caplog, *((n * 10, 300 - n / 2, True) for n in range(4)))
+    assert ["WARNING" in text for text in said] == [False, True, False, False]
+
+
 def test_a_stream_ahead_of_our_clock_is_warned_of(stream, caplog):
     assert looks(stream, caplog, (0, -59, True)) == [""]
     (said,) = looks(stream, caplog, (10, -600, True))

@@ -56,6 +56,7 @@ def say(store, kind, name, figures, ago=0):
 
 def everything(store):
     fill(store)
+    store.db.run("DELETE FROM cursors")
     say(store, "ingest", SOURCE, INGEST)
     say(store, "jobs", "jobs", JOBS)
     say(store, "web", "host:7", WEB)
@@ -237,6 +238,15 @@ def test_requests_are_counted_by_feed_and_answer(store):
     assert sum(new.within) == 4
     assert 0 < new.seconds < 10
     assert said.front["hit"] == 2
+
+
+def test_requests_are_sorted_by_how_long_they_took(store):
+    front = create_front(SERVICE, store)
+    for seconds in (0.0005, 0.001, 0.002, 2.5, 2.6, 99):
+        front._note(b"feed=at://x/y/new", 200, seconds)
+    new = front.figures().feeds["new"]
+    assert new.within == [2, 1, 0, 0, 0, 0, 0, 0, 0, 1, 2]
+    assert new.seconds == pytest.approx(104.1035)
 
 
 def test_what_is_no_feed_of_ours_costs_no_memory(store, monkeypatch):

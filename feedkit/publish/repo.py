@@ -14,6 +14,7 @@ import httpx
 from atproto_client import Client, models
 from atproto_client.exceptions import RateLimitExceededError, RequestErrorBase
 from atproto_client.models.common import XrpcError
+from atproto_client.models.dot_dict import DotDict
 from atproto_client.request import Request
 from atproto_core.exceptions import AtProtocolError
 
@@ -83,7 +84,7 @@ class Repo(AbstractContextManager["Repo"]):
         """What a query answers to the account that is signed in."""
         answer = self._try(
             f"answer {method}",
-            lambda: self._client.invoke_query(method, params=dict(params)).content,
+            lambda: self._client.invoke_query(method, params=DotDict(dict(params))).content,
         )
         if not isinstance(answer, dict):
             raise PublishError(f"{self._who()} gave no sensible answer to {method}")

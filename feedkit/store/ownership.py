@@ -70,8 +70,9 @@ class Ownership:
             if not pooled:
                 connection.execute(_ALIVE)
             kind = "xact_" if pooled else ""
+            # Without parameters: with them the server would keep the snapshot of the last answer.
             row = connection.execute(
-                f"SELECT pg_try_advisory_{kind}lock(%s, hashtext(current_schema()))", (_JOBS,)
+                f"SELECT pg_try_advisory_{kind}lock({_JOBS}, hashtext(current_schema()))"
             ).fetchone()
             got = bool(row and row[0])
         finally:

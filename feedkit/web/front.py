@@ -116,7 +116,7 @@ class Front:
         if task is None:
             task = asyncio.create_task(self._ask(key, scope))
             self._asked[key] = task
-            task.add_done_callback(lambda _: self._asked.pop(key, None))
+            task.add_done_callback(lambda done: self._answered(key, done))
             self.counts["miss"] += 1
         else:
             self.counts["merged"] += 1
@@ -140,6 +140,11 @@ class Front:
         if answer.status == 200:  # an error is not remembered, only shared by who asks meanwhile
             self._keep(key, kept)
         return kept
+
+    def _answered(self, key: Key, task: asyncio.Task[Kept]) -> None:
+        del self._asked[key]
+        if not task.cancelled():
+            task.exception()  # whoever waited has it; where a stale page went out, nobody did
 
     def _keep(self, key: Key, kept: Kept) -> None:
         before = self._pages.pop(key, None)

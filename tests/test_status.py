@@ -1,0 +1,201 @@
+"""`feedkit status`: how a service fares, and what is wrong with it; and the log's formats."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+
+import httpx
+import msgspec
+import pytest
+from _streams import server
+from storing import SECOND
+from test_metrics import INGEST, JOBS, SOURCE, WEB, everything, say
+from test_run import Process, answers, configure, free_port, project, slowly, stored  # noqa: F401
+from test_web import SERVICE
+
+from feedkit.heartbeat.figures import Ingesting, Job, Working
+from feedkit.heartbeat.pulse import now_us
+from feedkit.logs import JsonLines, WrongSetting, write_log
+from feedkit.status import as_json, problems, status
+from feedkit.store import open_store
+
+
+def wrong(store, **changes):
+    """What is wrong with a service that is well but for `changes`: seconds."""
+    now = now_us()
+    behind, silent = changes.get("behind", 1), changes.get("silent", 1)
+    reading, working = changes.get("reading", 1), changes.get("working", 1)
+    figures = Ingesting(clock=now - behind * SECOND, arrived_at=now - silent * SECOND)
+    if reading is not None:
+        say(store, "ingest", SOURCE, figures, ago=reading)
+    if working is not None:
+        say(store, "jobs", "jobs", changes.get("jobs", Working()), ago=working)
+    if behind is not None:
+        store.apply([], SOURCE, 5, now - behind * SECOND, frozenset())
+    return status(SERVICE, store, now_us()).problems
+
+
+def test_a_service_that_is_well(store):
+    assert wrong(store) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"behind": 100}, "what is stored is 100 seconds old; it comes late"),
+        ({"behind": 7300, "reading": None}, "2 hours old; nobody reads it: start `feedkit worker`"),
+        ({"behind": 100, "silent": 90}, "nothing has arrived for 9"),
+        ({"behind": 700, "reading": 600}, "who reads it was last heard of 10 minutes ago; start"),
+        ({"working": 300}, "the jobs were last heard of 5 minutes ago; start `feedkit worker`"),
+        ({"working": None}, "the jobs were never heard of; start `feedkit worker`"),
+        (
+            {"jobs": Working(jobs={"rank": Job(failing=3, problem="OSError: gone"), "prune": Job()})},
+            "the job rank failed 3 times in a row: OSError: gone",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_once(store, changes, says):
+    (problem,) = wrong(store, **changes)
+    assert says in problem
+
+
+def test_a_minute_is_no_fault(store):
+    assert wrong(store, behind=50, silent=50, reading=50, working=50) == []
+
+
+def test_a_service_that_never_ran(store):
+    assert status(SERVICE, store, now_us()).problems == [
+        "nothing was read from the stream yet; start `feedkit worker`"
+    ]
+
+
+def test_all_of_it_as_json(store):
+    everything(store)
+    store.account_sets.failed("list b", "the AppView says no", 9)
+    said = json.loads(json.dumps(as_json(status(SERVICE, store, now_us()))))
+    (stream,) = said["streams"]
+    assert (stream["source"], stream["eventsPerSecond"]) == (SOURCE, INGEST.rate)
+    assert 3 <= stream["lagSeconds"] < 30
+    assert stream["errors"] == [["best", "regex", 4]]
+    assert said["feeds"]["new"]["posts"] == 120
+    assert said["feeds"]["new"]["lastHour"] == 120
+    assert said["feeds"]["empty"] == {
+        "posts": 0, "lastHour": 0, "newest": None, "rankedAt": None, "askedAt": None, "pending": 0
+    }  # fmt: skip
+    assert said["feeds"]["best"]["rankedAt"].endswith("Z")
+    assert said["gaps"] == [
+        {"source": SOURCE, "from": "1970-01-01T00:00:10Z", "to": "1970-01-01T00:00:40Z", "reason": "lost"}
+    ]
+    assert said["accountSets"]["problems"] == {"list b": "the AppView says no"}
+    assert said["jobs"]["jobs"]["rank"]["problem"] == JOBS.jobs["rank"].problem
+    assert said["web"][0]["requests"] == sum(WEB.feeds["new"].answers.values())
+    assert said["store"]["posts"] == 120
+    assert (said["store"]["freeBytes"] is None) == (not store.db.sqlite)
+
+
+# As real processes
+
+
+def said_by(folder, *line):
+    with Process(folder, "status", *line) as one:
+        code = one.process.wait(20)
+    return code, one.said
+
+
+def test_a_service_at_work(project, monkeypatch):  # noqa: F811
+    """ingest, jobs and web processes say how they fare, and `status` and /metrics tell of it."""
+    monkeypatch.setenv("FEEDKIT_METRICS_TOKEN", "0123456789abcdef")
+    monkeypatch.setenv("FEEDKIT_LOG_FORMAT", "json")
+    code, said = said_by(project)
+    assert (code, said.splitlines()[-1]) == (1, "✗ nothing was read from the stream yet; start `feedkit worker`")
+    port = free_port()
+    with server(slowly(30)) as stream:
+        configure(project, stream.url)
+        with Process(project, "run", "--port", str(port)) as run:
+            run.until(lambda: answers(port), "answer")
+            run.until(lambda: stored(project) == 30, "posts")
+            url = f"http://127.0.0.1:{port}"
+            feed = "at://did:plc:alice234567abcdefghijkl2/app.bsky.feed.generator/words"
+            for _ in range(7):
+                httpx.get(f"{url}/xrpc/app.bsky.feed.getFeedSkeleton", params={"feed": feed})
+
+            def told():
+                with open_store(f"sqlite:///{project}/feedkit.db") as store:
+                    beats = store.heartbeats.all()
+                figures = {one.kind: msgspec.json.decode(one.figures) for one in beats}
+                return (
+                    figures.get("ingest", {}).get("events") == 30
+                    and "rank" in figures.get("jobs", {}).get("jobs", {})
+                    and sum(
+                        sum(feed["answers"].values())
+                        for one in beats if one.kind == "web"
+                        for feed in msgspec.json.decode(one.figures).get("feeds", {}).values()
+                    ) == 7
+                )  # fmt: skip
+
+            run.until(told, "heartbeats", 30)
+            code, said = said_by(project, "--json")
+            answer = httpx.get(f"{url}/metrics", headers={"authorization": "Bearer 0123456789abcdef"})
+            assert run.stop() == 0
+    found = json.loads(said)
+    assert found["streams"][0]["events"] == 30
+    assert found["feeds"]["words"]["posts"] == 30
+    assert found["jobs"]["jobs"]["rank"]["failures"] == 0
+    assert code == 1, "the events are of another year"
+    assert "old; it comes late" in found["problems"][0]
+    assert answer.status_code == 200
+    assert 'feedkit_matches_total{feed="words"' in answer.text
+    code, said = said_by(project)
+    assert "words" in said
+    assert "job rank: " in said
+    lines = [line for line in run.said.splitlines() if line.startswith("{")]
+    loggers = {json.loads(line)["logger"] for line in lines}
+    assert {"feedkit", "gunicorn.error"} <= loggers
+    rest = [line for line in run.said.splitlines() if not line.startswith("{")]
+    assert all(line.startswith(("migrated: ", "2 feeds on ")) for line in rest), rest
+
+
+# The log
+
+
+def test_a_line_of_the_log_as_json():
+    try:
+        raise ValueError("«oops»\nand more")
+    except ValueError:
+        record = logging.LogRecord("feedkit.x", logging.ERROR, "x.py", 1, "%s failed", ("a\nb",), sys.exc_info())
+    record.created = 1_783_175_888.123
+    line = JsonLines().format(record)
+    assert "\n" not in line
+    said = json.loads(line)
+    assert said.pop("exception").endswith("ValueError: «oops»\nand more")
+    assert said == {
+        "time": "2026-07-04T14:38:08.123+00:00", "level": "error", "logger": "feedkit.x",
+        "message": "a\nb failed",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("environ", "says"),
+    [
+        ({"FEEDKIT_LOG": "loud"}, "FEEDKIT_LOG: 'LOUD' is no level"),
+        ({"FEEDKIT_LOG_FORMAT": "xml"}, "FEEDKIT_LOG_FORMAT: 'xml' is no format; write text or json"),
+    ],
+)
+def test_settings_of_the_log_that_cannot_be(environ, says):
+    with pytest.raises(WrongSetting, match="^" + says):
+        write_log(environ)
+
+
+def test_serve_says_what_is_wrong_with_the_settings_of_the_log(project, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("FEEDKIT_LOG_FORMAT", "xml")
+    with Process(project, "serve", "--port", "0") as serve:
+        assert serve.ended() == 1
+    assert serve.said == "FEEDKIT_LOG_FORMAT: 'xml' is no format; write text or json\n"
+
+
+def test_problems_need_no_counting(store):
+    from feedkit.overview import look
+
+    assert list(problems(look(SERVICE, store, now_us()))) == status(SERVICE, store, now_us()).problems

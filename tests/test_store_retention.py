@@ -1,0 +1,138 @@
+"""What goes though it is not too old: beyond a feed's number, beyond the store's size; and what
+nobody needs any more."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from storing import START_US, account, apply, contents, order, uri, us, written
+
+from feedkit.store import Store, open_store, size
+
+DAYS = {"red": timedelta(days=9), "blue": timedelta(days=9)}
+LATER = START_US + 10**15
+HOUR = 3600
+
+
+@pytest.fixture
+def store(store: Store) -> Store:
+    store.sync_feeds(dict.fromkeys(DAYS, "1"))
+    return store
+
+
+def test_a_feed_keeps_so_many(store: Store) -> None:
+    apply(store, *(written(f"p{n}", "red blue" if n == 1 else "red", rev="1", seconds=n)
+                   for n in range(10)))  # fmt: skip
+    done = store.prune(DAYS, LATER, most={"red": 4, "blue": 4})
+    assert (done.hits, done.posts) == (6, 5)
+    assert order(store, "red") == [uri(f"p{n}") for n in (9, 8, 7, 6)]
+    assert order(store, "blue") == [uri("p1")]
+    assert store.prune(DAYS, LATER, most={"red": 4}).hits == 0
+
+
+def test_of_posts_of_one_time_none_goes_for_its_number(store: Store) -> None:
+    apply(store, *(written(f"p{n}", "red", rev="1", seconds=n // 3) for n in range(9)))
+    assert store.prune(DAYS, LATER, most={"red": 4}).hits == 3
+    assert len(order(store, "red")) == 6
+
+
+def fill(store: Store, number: int = 3000) -> None:
+    for start in range(0, number, 500):
+        apply(
+            store,
+            *(written(f"p{n}", "red" if n % 2 else "blue", rev="1", seconds=n, text="heron " * 90)
+              for n in range(start, start + 500)),
+            seconds=start + 500,
+        )  # fmt: skip
+    size.analyze(store.db)
+
+
+def test_the_oldest_posts_go_where_the_store_is_too_large(store: Store) -> None:
+    fill(store)
+    before = size.used(store.db)
+    assert store.prune(DAYS, LATER, size=before + 1).cut == 0
+    assert store.stats().posts == 3000
+    gone = 0
+    while (done := store.prune(DAYS, LATER, size=before // 2)).cut:
+        gone += done.posts
+        assert done.cut == us(gone - 1) + 1
+    after = size.used(store.db)
+    assert 0.4 * before < after <= before // 2, "what is free now is not in use"
+    assert 1400 < gone < 2100
+    assert order(store, "red")[-1] == uri(f"p{gone + 1 - gone % 2}")
+
+
+def test_how_much_is_used_follows_what_is_there(store: Store) -> None:
+    empty = size.used(store.db)
+    fill(store)
+    whole = size.used(store.db)
+    assert 1_500_000 < whole - empty < 9_000_000
+    store.prune({}, LATER)
+    size.analyze(store.db)
+    assert size.used(store.db) < empty + (whole - empty) / 4
+
+
+def test_what_another_configuration_named_lately_is_left_alone(store: Store) -> None:
+    apply(store, written("p", "red", rev="1"), seconds=5 * HOUR)
+    store.sync_feeds({"red": "1"}, us(4.5 * HOUR))
+    done = store.prune({}, LATER)
+    assert (done.hits, done.feeds) == (0, 1), "blue was named by nobody"
+    assert order(store, "red") == [uri("p")]
+    apply(store, seconds=5.4 * HOUR)
+    assert store.prune({}, LATER).hits == 0
+    apply(store, seconds=5.5 * HOUR)
+    assert store.prune({}, LATER).feeds == 1
+    assert store.stats().posts == 0
+
+
+def test_naming_feeds_writes_now_and_then(store: Store) -> None:
+    def named():
+        return dict(store.db.rows("SELECT name, named_at FROM feeds"))
+
+    store.name_feeds(["red"], us(0))
+    store.name_feeds(["red"], us(599))
+    assert named() == {"red": us(0), "blue": 0}
+    store.name_feeds(["red"], us(601))
+    assert named()["red"] == us(601)
+    store.name_feeds(["red"], us(0))  # the clock went back
+    assert named()["red"] == us(0)
+
+
+def test_accounts_that_were_deleted_long_ago_are_forgotten(store: Store) -> None:
+    apply(store, account("ann", "deleted"), account("bea", "suspended"), seconds=HOUR)
+    assert store.tidy(LATER).accounts == 0
+    apply(store, account("cyd", "deleted"), seconds=50 * HOUR)
+    assert store.tidy(LATER).accounts == 0
+    apply(store, seconds=74 * HOUR)
+    assert store.tidy(LATER).accounts == 1
+    assert sorted(contents(store)["accounts"].values()) == ["deleted", "suspended"]
+    apply(store, account("cyd", "active"), account("cyd", "deleted"), seconds=75 * HOUR)
+    apply(store, seconds=123 * HOUR)
+    assert store.tidy(LATER).accounts == 0, "its time begins anew"
+
+
+def test_gaps_that_cannot_be_filled_are_forgotten(store: Store) -> None:
+    apply(store, seconds=0)
+    store.add_gap("test", us(0), us(1), "a reason", us(0))
+    apply(store, seconds=29 * 24 * HOUR)
+    assert store.tidy(LATER).gaps == 0
+    apply(store, seconds=31 * 24 * HOUR)
+    assert store.tidy(us(0)).gaps == 0, "our clock is slow"
+    assert store.tidy(LATER).gaps == 1
+
+
+def test_sqlite_gives_back_what_it_does_not_need(tmp_path) -> None:
+    path = tmp_path / "store.db"
+    with open_store(f"sqlite:///{path}") as store:
+        store.migrate()
+        store.sync_feeds(dict.fromkeys(DAYS, "1"))
+        fill(store, 8000)
+        store.db.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        before = path.stat().st_size
+        store.prune({}, LATER)
+        assert store.tidy(LATER, stop=lambda: True).pages == 0
+        assert store.tidy(LATER).pages >= 1000
+        store.db.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert path.stat().st_size < before - 4_000_000
+        assert store.tidy(LATER).pages == 0
