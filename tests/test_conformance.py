@@ -117,9 +117,11 @@ class World:
         # Three viewers of whom all is known, one of whom nothing is, one who follows nobody.
         self.viewers = [Account(plc_did(number)) for number in range(5)]
         plc.add(*self.viewers)
+        self.follows, self.german = {}, set()
         now = micros(datetime.now(UTC))
         for number, viewer in enumerate(self.viewers[:4]):
             follows = AUTHORS[number * 2 : number * 2 + 3] if number < 3 else ()
+            self.follows[viewer] = {*follows, viewer.did}
             store.viewers.asked(viewer.did, now, True)
             store.viewers.save(viewer.did, {"follows": follows}, now, now + 10**12, "")
         self.apply(self.written(GONE), *[self.arrival() for _ in range(150)])
@@ -144,6 +146,8 @@ class World:
             uri=uri, author=uri.split("/")[2], text="x", created_at=at, seen_at=at, sort_at=at,
             langs=self.rnd.choice(((), ("de",), ("en", "ja"))),
         )  # fmt: skip
+        if "de" in post.langs:
+            self.german.add(uri)
         return PostWritten(post, f"3{self.number:012}", True, micros(at))
 
     def arrival(self):
@@ -297,8 +301,8 @@ class Reader:
         given["who"] = rnd.choice([None, None, *self.world.viewers])
         given["language"] = rnd.choice(["", "", "de", "en-GB,en;q=0.9", "ja, *;q=0.1", "xx,;q=k"])
         given["kind"] = rnd.choices(
-            ["first", "real", "cut", "forged", "limit", "feed", "token", "twice"],
-            [30, 40, 6, 8, 4, 4, 4, 2],
+            ["first", "real", "cut", "foreign", "forged", "limit", "feed", "token", "twice"],
+            [28, 36, 6, 8, 8, 4, 4, 4, 2],
         )[0]
         if given["kind"] in ("real", "cut"):
             if not self.cursors:
@@ -307,6 +311,9 @@ class Reader:
             given |= {"name": name, "who": who, "language": language, "cursor": cursor}
             if given["kind"] == "cut":
                 given["cursor"] = cursor[: rnd.randrange(1, len(cursor))]
+        if given["kind"] == "foreign" and self.cursors:  # of another feed, or another viewer
+            given["cursor"] = rnd.choice(self.cursors[-300:])[-1]
+            given["name"] = rnd.choice(("german", "friends", given["name"]))
         if given["kind"] == "forged":
             numbers = [
                 rnd.choice((0, rnd.randint(0, 400), 2**63 - 1, 2**63, 10**18)) for _ in range(3)
@@ -375,7 +382,7 @@ class Reader:
         elif status == 401:
             assert (one.signed_out, who, body["error"]) == ("refuse", None, "AuthMissing")
         elif status == 400:
-            assert kind in ("cut", "forged"), "a request without fault is refused"
+            assert kind in ("cut", "foreign", "forged"), "a request without fault is refused"
             assert body["error"] == "InvalidRequest"
             assert "leave it out" in body["message"] or "too long" in body["message"]
         elif not OURS.fullmatch(cursor):
@@ -396,6 +403,15 @@ class Reader:
         )
         if one.name == "german":
             assert headers[b"content-language"] == b"de"
+            assert set(uris) <= self.world.german, "another feed's posts"
+        who = given["who"]
+        if (
+            one.name == "friends"
+            and who in self.world.follows
+            and given.get("cursor", "")[:1] != "s"
+        ):
+            theirs = {uri.split("/")[2] for uri in uris}
+            assert theirs <= self.world.follows[who], "somebody else's page"
         if one.by_language and given["language"].startswith("de"):
             assert headers[b"content-language"] == b"de"
         if cursor := body.get("cursor"):
@@ -438,7 +454,7 @@ def test_thousands_of_requests(filled):
     assert sum(told.values()) == COUNT
     assert told["first", 200] + told["real", 200] > COUNT / 2
     for kind, status in (
-        ("cut", 400), ("forged", 400), ("forged", 200), ("limit", 400), ("feed", 400),
+        ("cut", 400), ("foreign", 200), ("foreign", 400), ("forged", 400), ("forged", 200), ("limit", 400), ("feed", 400),
         ("token", 401), ("first", 401), ("twice", 400),
     ):  # fmt: skip
         assert told[kind, status], f"no request of the kind {kind} was answered {status}: {told}"
@@ -501,6 +517,18 @@ def test_each_feed_leads_each_viewer_from_page_to_page_to_an_end(world):
                         assert seen, (name, who, language)
 
     asyncio.run(all_of_them())
+
+
+def test_a_cursor_that_nobody_was_given_is_refused(world):
+    for name, cursor in (
+        ("unseen", "s0.5.5"),
+        ("new", "s0.5.5"),
+        ("new", "e0.5.5"),
+        ("tip", "e0.5.5"),
+    ):
+        query = f"feed={address(name)}&cursor={cursor}"
+        status, _, raw = asyncio.run(world.skeleton(query, world.viewers[0]))
+        assert (status, json.loads(raw)["error"]) == (400, "InvalidRequest"), (name, cursor)
 
 
 def test_all_that_plugins_may_need_of_a_viewer_is_loaded(world):

@@ -20,7 +20,10 @@ NAME = "jetstream wss://stream.example.com"
 MINUTE = 60 * SECOND
 
 
-def beat(kind="ingest", name=NAME, host="here", pid=1, started_at=us(0), at=us(0), figures="{}"):
+NOON = us(0)
+
+
+def beat(kind="ingest", name=NAME, host="here", pid=1, started_at=NOON, at=NOON, figures="{}"):
     return Beat(kind, name, host, pid, started_at, at, figures)
 
 
@@ -243,7 +246,7 @@ def test_runs_of_jobs_are_counted_with_their_failures(store):
         watched()
     assert watched() == 7
     for _ in range(2):
-        with pytest.raises(OSError, match="gone|away"):
+        with pytest.raises(OSError, match=r"gone|away"):
             watched()
     pulse.beat()
     figures = read(store.heartbeats.all()[0])
@@ -291,7 +294,9 @@ def test_what_is_asked_of_hydrators(store):
     store.sync_feeds({"a": ""})
     apply(store, written("x", "a", rev="1"))
     store.db.run("INSERT INTO pending (post_id, feed_id) SELECT 1, id FROM feeds")
-    store.db.run("INSERT INTO features VALUES (1, 'bird', '', 0, 5), (2, 'bird', '1', 0, ?)", (1 << 62,))
+    store.db.run(
+        "INSERT INTO features VALUES (1, 'bird', '', 0, 5), (2, 'bird', '1', 0, ?)", (1 << 62,)
+    )
     assert overview.pending(store.db) == {"a": 1}
     assert overview.asked_words(store.db, ["bird", "cat"]) == {"bird": 1, "cat": 0}
 

@@ -82,14 +82,18 @@ def scrape(client):
 @pytest.mark.parametrize("set_to", ["", "short"])
 def test_without_a_token_nothing_is_shown(store, monkeypatch, set_to):
     monkeypatch.setenv(page.TOKEN, set_to)
-    answer = create_app(SERVICE, store).test_client().get(
-        "/metrics", headers={"authorization": f"Bearer {set_to}"}
+    answer = (
+        create_app(SERVICE, store)
+        .test_client()
+        .get("/metrics", headers={"authorization": f"Bearer {set_to}"})
     )
     assert answer.status_code == 404
     assert page.TOKEN in answer.get_json()["message"]
 
 
-@pytest.mark.parametrize("given", [None, "", "Bearer", "Bearer wrong", TOKEN, f"Basic {TOKEN}", "Bearer ä"])
+@pytest.mark.parametrize(
+    "given", [None, "", "Bearer", "Bearer wrong", TOKEN, f"Basic {TOKEN}", "Bearer ä"]
+)
 def test_only_who_has_the_token_sees_it(store, given):
     headers = {} if given is None else {"authorization": given}
     answer = create_app(SERVICE, store).test_client().get("/metrics", headers=headers)
@@ -335,7 +339,9 @@ def test_not_ready_without_the_store(tmp_path):
 def test_a_replay_of_an_old_recording_is_no_lag(store):
     apply(store, written("x", "", rev="1"))
     store.db.run("UPDATE cursors SET source = 'replay'")
-    assert "streamLagSeconds" not in create_app(SERVICE, store).test_client().get("/ready").get_json()
+    assert (
+        "streamLagSeconds" not in create_app(SERVICE, store).test_client().get("/ready").get_json()
+    )
 
 
 def test_pulses_of_web_processes_come_every_few_seconds(store):

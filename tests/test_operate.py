@@ -50,7 +50,9 @@ def test_the_page_has_every_warning(place, template):
     wanted = shown(template.value)
     if wanted == "…":  # what another part of feedkit has said
         return
-    assert wanted in said("What it logs"), f"add a row to docs/operate.md (from {place}):\n| `{wanted}` |"
+    assert wanted in said("What it logs"), (
+        f"add a row to docs/operate.md (from {place}):\n| `{wanted}` |"
+    )
 
 
 def said(section):

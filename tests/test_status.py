@@ -86,7 +86,12 @@ def test_all_of_it_as_json(store):
     }  # fmt: skip
     assert said["feeds"]["best"]["rankedAt"].endswith("Z")
     assert said["gaps"] == [
-        {"source": SOURCE, "from": "1970-01-01T00:00:10Z", "to": "1970-01-01T00:00:40Z", "reason": "lost"}
+        {
+            "source": SOURCE,
+            "from": "1970-01-01T00:00:10Z",
+            "to": "1970-01-01T00:00:40Z",
+            "reason": "lost",
+        }
     ]
     assert said["accountSets"]["problems"] == {"list b": "the AppView says no"}
     assert said["jobs"]["jobs"]["rank"]["problem"] == JOBS.jobs["rank"].problem
@@ -109,7 +114,10 @@ def test_a_service_at_work(project, monkeypatch):  # noqa: F811
     monkeypatch.setenv("FEEDKIT_METRICS_TOKEN", "0123456789abcdef")
     monkeypatch.setenv("FEEDKIT_LOG_FORMAT", "json")
     code, said = said_by(project)
-    assert (code, said.splitlines()[-1]) == (1, "✗ nothing was read from the stream yet; start `feedkit worker`")
+    assert (code, said.splitlines()[-1]) == (
+        1,
+        "✗ nothing was read from the stream yet; start `feedkit worker`",
+    )
     port = free_port()
     with server(slowly(30)) as stream:
         configure(project, stream.url)
@@ -137,7 +145,9 @@ def test_a_service_at_work(project, monkeypatch):  # noqa: F811
 
             run.until(told, "heartbeats", 30)
             code, said = said_by(project, "--json")
-            answer = httpx.get(f"{url}/metrics", headers={"authorization": "Bearer 0123456789abcdef"})
+            answer = httpx.get(
+                f"{url}/metrics", headers={"authorization": "Bearer 0123456789abcdef"}
+            )
             assert run.stop() == 0
     found = json.loads(said)
     assert found["streams"][0]["events"] == 30
@@ -164,7 +174,9 @@ def test_a_line_of_the_log_as_json():
     try:
         raise ValueError("«oops»\nand more")
     except ValueError:
-        record = logging.LogRecord("feedkit.x", logging.ERROR, "x.py", 1, "%s failed", ("a\nb",), sys.exc_info())
+        record = logging.LogRecord(
+            "feedkit.x", logging.ERROR, "x.py", 1, "%s failed", ("a\nb",), sys.exc_info()
+        )
     record.created = 1_783_175_888.123
     line = JsonLines().format(record)
     assert "\n" not in line
@@ -180,7 +192,10 @@ def test_a_line_of_the_log_as_json():
     ("environ", "says"),
     [
         ({"FEEDKIT_LOG": "loud"}, "FEEDKIT_LOG: 'LOUD' is no level"),
-        ({"FEEDKIT_LOG_FORMAT": "xml"}, "FEEDKIT_LOG_FORMAT: 'xml' is no format; write text or json"),
+        (
+            {"FEEDKIT_LOG_FORMAT": "xml"},
+            "FEEDKIT_LOG_FORMAT: 'xml' is no format; write text or json",
+        ),
     ],
 )
 def test_settings_of_the_log_that_cannot_be(environ, says):
@@ -198,4 +213,6 @@ def test_serve_says_what_is_wrong_with_the_settings_of_the_log(project, monkeypa
 def test_problems_need_no_counting(store):
     from feedkit.overview import look
 
-    assert list(problems(look(SERVICE, store, now_us()))) == status(SERVICE, store, now_us()).problems
+    assert (
+        list(problems(look(SERVICE, store, now_us()))) == status(SERVICE, store, now_us()).problems
+    )
