@@ -17,8 +17,8 @@ BESIDE: frozenset[Place] = frozenset({"alt", "link"})
 # Cutting a post into words costs 8 µs however few are sought; finding them as parts of words too
 # costs 1 µs as long as they are few, and then asks a filter in vain at times.
 FEW_WORDS = 1_000
-# Whether somebody is in a set costs 0.1 µs a post, and nothing to get ready; to turn sets inside out
-# costs 100 bytes a member, and 8 for each filter beyond the first. So sets are asked one by one
+# Whether somebody is in a set costs 0.1 µs a post, and nothing to get ready; to turn sets inside
+# out costs 100 bytes a member, and 8 for each filter beyond the first. So sets are asked one by one
 # that have so many members, or are asked for by so many filters: neither can be very many.
 LARGE = 1_000
 SHARED = 100

@@ -24,6 +24,7 @@ DEPTH = 1000  # the newest posts that are ranked for a viewer, after narrowing
 AGAIN = timedelta(seconds=5)  # for which the same ranking starts a new chain: apps ask twice
 
 MOMENT = 1.0  # seconds for which candidates are shared among viewers
+MOST_LANGUAGES = 300  # rankings of a feed by languages: what people ask for, and some
 MOST_RECENT = 8  # feeds of which they are: about 2 MB each
 
 _lock = threading.Lock()
@@ -37,6 +38,14 @@ def asker_of(feed: FeedConfig, request: Request) -> str:
     if feed.by_language:
         parts.append("-".join(request.languages) or "any")
     return " ".join(parts)
+
+
+def too_many_languages(store: Store, feed: FeedConfig, request: Request) -> bool:
+    """Whether there are so many rankings of a feed by languages that those whom `request` asks for
+    get none of their own: anybody can ask for any, and each is kept for an hour."""
+    if store.latest_version(feed.name, asker_of(feed, request)) is not None:
+        return False
+    return store.askers(feed.name, MOST_LANGUAGES) >= MOST_LANGUAGES
 
 
 def rank_now(

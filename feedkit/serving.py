@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from feedkit.personal import asker_of, rank_now
+from feedkit.personal import asker_of, rank_now, too_many_languages
 from feedkit.post import Request, Viewer
 from feedkit.settings import EVERYONE, REFUSE, FeedConfig
 from feedkit.skeleton import BadCursor, Chain, Item, Page, may_be_shown, page
@@ -64,6 +64,8 @@ def serve(
             if viewer is None:
                 return _stand_in(store, feeds, feed, limit, SIGNED_OUT, asker)
             request = replace(request, viewer=viewer)
+        elif not cursor and too_many_languages(store, feed, request):
+            return _stand_in(store, feeds, feed, limit, SIGNED_OUT, asker)
         found = _own(store, feeds, feed, limit, cursor, request)
     if not found.items and not cursor and feed.when_empty:
         return _stand_in(store, feeds, feed, limit, EMPTY, asker)
@@ -92,7 +94,7 @@ def _stand_in(
     """A page of what stands in for `feed`; `cursor` begins with which of both cases it is."""
     mark, rest = cursor[0], cursor[1:]
     name = feed.when_empty if mark == EMPTY else feed.signed_out
-    if mark == SIGNED_OUT and not feed.personal:
+    if mark == SIGNED_OUT and not (feed.personal or feed.by_language):
         name = ""
     if name.startswith("at://") and not rest:
         return Page([Item(name)] if may_be_shown(store, name) else [], None)

@@ -5,19 +5,23 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from feedkit.logs import worth_saying
-from feedkit.plugin import Pinned
-from feedkit.post import Request
+from feedkit.plugin import Pinned, Selector
+from feedkit.post import EPOCH, Request
 from feedkit.ranking import by_keyset
 from feedkit.settings import FeedConfig
 from feedkit.store import Store
+from feedkit.times import micros
 
 log = logging.getLogger(__name__)
 
 MAX_ID = 2**63 - 1
+MOST_SECONDS = 2**32  # the year 2106
 _failures: Counter[tuple[str, str]] = Counter()  # of pins, by feed and selector
 
 
@@ -62,6 +66,7 @@ class _Position(NamedTuple):
     version: int  # 0: newest first, by time
     place: int  # sort_at of the last post, or how many places of the version were examined
     post: int  # the last post's id
+    began: int = 0  # when its chain began, in seconds, where that matters: pins come and go
 
 
 def page(
@@ -74,6 +79,8 @@ def page(
     """
     request = now if isinstance(now, Request) else Request(now=now)
     position = _parse(cursor)
+    if position is not None and position.began:  # what was pinned then is not to come again
+        request = replace(request, now=EPOCH + timedelta(seconds=position.began))
     pins = _pins(feed, request)
     left_out = {pin.uri for pin in pins}.union(chain.hidden)
     first = position is None
@@ -88,8 +95,10 @@ def page(
         raise BadCursor("the cursor is not one of yours; leave it out to start anew")
     for pin in sorted(shown, key=lambda pin: pin.at):
         items.insert(max(pin.at - 1, 0), Item(pin.uri, pinned=True))
-    more = _format(end) if end is not None and items else None
-    return Page(items, more, start.version)
+    if end is None or not items:
+        return Page(items, None, start.version)
+    began = micros(request.now) // 1_000_000 if has_pins(feed) else 0
+    return Page(items, _format(end._replace(began=began)), start.version)
 
 
 def _start(store: Store, feed: FeedConfig, chain: Chain) -> _Position:
@@ -122,7 +131,7 @@ def _by_time(
 def _from_version(
     store: Store, feed: FeedConfig, start: _Position, wanted: int, left_out: set[str], asker: str
 ) -> tuple[list[Item], _Position | None]:
-    number, place, last = start
+    number, place, last = start[:3]
     version = store.find_version(number, feed.name, asker)
     if version is None:  # it has expired: go on after the last post that it gave, in today's
         version = store.latest_version(feed.name, asker)
@@ -174,17 +183,24 @@ def may_be_shown(store: Store, uri: str) -> bool:
     return not stored.hidden if stored is not None else not store.is_deleted(uri)
 
 
+def has_pins(feed: FeedConfig) -> bool:
+    """Whether posts may be pinned in it."""
+    return any(type(selector).pins is not Selector.pins for selector in feed.select)
+
+
 def _format(position: _Position) -> str:
-    return ".".join(map(str, position))
+    return ".".join(map(str, position if position.began else position[:3]))
 
 
 def _parse(cursor: str) -> _Position | None:
     if not cursor:
         return None
     parts = cursor.split(".")
-    if len(parts) != 3 or not all(p.isascii() and p.isdigit() and len(p) < 20 for p in parts):
+    if len(parts) not in (3, 4) or not all(
+        p.isascii() and p.isdigit() and len(p) < 20 for p in parts
+    ):
         raise BadCursor("the cursor is not one that this feed gave out; leave it out to start anew")
     position = _Position(*map(int, parts))
-    if max(position) > MAX_ID:
+    if max(position) > MAX_ID or position.began > MOST_SECONDS:
         raise BadCursor("the cursor is out of range; leave it out to start anew")
     return position

@@ -531,6 +531,17 @@ def test_a_cursor_that_nobody_was_given_is_refused(world):
         assert (status, json.loads(raw)["error"]) == (400, "InvalidRequest"), (name, cursor)
 
 
+def test_a_pin_that_is_gone_takes_nobodys_place(world):
+    """A page of one post, as the app's first look at a feed."""
+    pages = []
+    for name in ("gone", "new"):
+        status, _, raw = asyncio.run(world.skeleton(f"feed={address(name)}&limit=1"))
+        assert status == 200
+        pages.append(json.loads(raw))
+    assert len(pages[0]["feed"]) == 1
+    assert pages[0] == pages[1]
+
+
 def test_all_that_plugins_may_need_of_a_viewer_is_loaded(world):
     """Each need by the name of its field, as plugins write it."""
     viewer, now = world.viewers[0], datetime.now(UTC)

@@ -54,11 +54,11 @@ from feedkit.event import (
     PostDeleted,
     PostWritten,
 )
+from feedkit.links import domains_of, host_of, is_link
 from feedkit.post import EPOCH, External, Image, Post, Video
 from feedkit.sources.decode import BadFrame, StreamNotice, wanted_collections
 from feedkit.sources.firehose_wire import firehose_frame
 from feedkit.sources.jetstream_wire import jetstream_frame
-from feedkit.links import domains_of, host_of, is_link
 from feedkit.sources.records import BadRecord, post_from_record
 from feedkit.sources.syntax import (
     LAST_MICROSECOND,

@@ -65,7 +65,7 @@ def test_what_is_imported_private_or_no_plugin_is_not_found(folder):
     )  # fmt: skip
     assert problems == []
     new = {kind: set(t) - set(built_in().plugins[kind]) for kind, t in found.plugins.items()}
-    assert new == dict.fromkeys(KINDS, set()) | {"filter": {"real"}}
+    assert new == {kind: set() for kind in KINDS} | {"filter": {"real"}}
 
 
 def test_files_import_each_other(folder):

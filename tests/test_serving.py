@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -247,6 +248,28 @@ def test_pages_by_language_are_for_everybody_who_asks_for_it(store):
     assert walk(store, "spoken", asker(ANN, languages=("en",))) == english + plain
     assert walk(store, "spoken", asker(languages=("en", "de"))) == german + english + plain
     assert walk(store, "spoken", asker()) == german + english + plain
+
+
+def test_nobody_fills_the_store_by_asking_for_languages(store, monkeypatch):
+    monkeypatch.setattr("feedkit.personal.MOST_LANGUAGES", 3)
+    world = World(store)
+    uris = [world.arrive(age=n, langs=("de", "en", "fr")) for n in range(20)]
+    take_snapshot(store, FEEDS["spoken"], NOW)
+    for language in ("de", "en", "fr", "ja", "it", "de"):  # the later ones get what everybody gets
+        assert walk(store, "spoken", asker(languages=(language,))) == uris
+    assert store.askers("spoken", 100) == 3
+
+
+def test_what_was_pinned_on_the_first_page_does_not_come_again_later(store):
+    world = World(store)
+    uris = [world.arrive(age=n) for n in range(20)]
+    until = NOW + timedelta(minutes=1)
+    feeds = {"new": replace(FEEDS["new"], select=(Pin(uris[12], until=until),))}
+    first = serve(store, feeds, feeds["new"], 5, "", asker())
+    later = asker(now=NOW + timedelta(minutes=5))
+    rest = serve(store, feeds, feeds["new"], 50, first.cursor, later)
+    shown = [item.uri for item in (*first.items, *rest.items)]
+    assert shown == [uris[12], *uris[:12], *uris[13:]]
 
 
 def test_a_pin_stands_on_the_first_page_of_each_viewer(store):

@@ -126,8 +126,47 @@ def test_shards_fold_as_one_ingest_does(store: Store, number: int) -> None:
         assert [order(store, feed) for feed in FEEDS] == orders, f"seed {seed}"
 
 
-def test_a_record_of_two_shards_stays_with_the_first(store: Store) -> None:
-    """An odd account changes what its like is about; without shards nothing comes of it either."""
+def test_a_key_that_was_used_again_by_shards_at_different_places(store: Store) -> None:
+    """The like of one post was taken back, and its key used for one of another post."""
+    mine, theirs = apart()
+    one, two = Shard(1, 2), Shard(2, 2)
+    store.sync_feeds({"red": "1"})
+    store.take_over(SOURCE, one)
+    steps = [
+        written("p", "red", author=mine, rev="1"),
+        written("q", "red", author=theirs, rev="1"),
+        engaged("eve", "k", uri("p", mine)),
+        disengaged("eve", "k"),
+        engaged("eve", "k", uri("q", theirs)),
+    ]
+
+    def step(shard, start, end):
+        batch = [s for s in steps[start:end] if shard.concerns(s[0])]
+        store.apply(batch, shard.named(SOURCE), end, us(end), ALL, shard)
+
+    for first, second in ((one, two), (two, one)):
+        step(first, 0, 3)
+        step(second, 0, 5)
+        assert likes(store)[uri("q", theirs)] == (second is two)
+        step(first, 3, 5)
+        step(second, 2, 5)
+        assert likes(store) == {uri("p", mine): 0, uri("q", theirs): 1}
+        step(first, 2, 3)  # again
+        store.take_over(SOURCE, None)  # … and one ingest goes on from there
+        store.apply(steps[3:], SOURCE, 5, us(5), ALL)
+        assert likes(store) == {uri("p", mine): 0, uri("q", theirs): 1}
+        clear(store)
+        store.sync_feeds({"red": "1"})
+        store.take_over(SOURCE, one)
+
+
+def likes(store):
+    return {name: post[5] for name, post in contents(store)["posts"].items()}
+
+
+def test_a_record_of_two_shards(store: Store) -> None:
+    """An odd account changes what its like is about. Each shard counts it, and forgets it with the
+    record."""
     mine, theirs = apart()
     store.sync_feeds({"red": "1"})
     steps = [

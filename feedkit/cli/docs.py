@@ -18,8 +18,8 @@ _START = """\
 
 `--config FILE` names the configuration, else `$FEEDKIT_CONFIG` does, else it is `config.yaml` here;
 plugins and further feeds are found in `feeds/` beside it. `$FEEDKIT_LOG` says how much is logged:
-`DEBUG`, `INFO` (unless it is set), `WARNING` or `ERROR`; `$FEEDKIT_LOG_FORMAT` is `text` (unless it is
-set) or `json`.
+`DEBUG`, `INFO` (unless it is set), `WARNING` or `ERROR`; `$FEEDKIT_LOG_FORMAT` is `text` (unless it
+is set) or `json`.
 
 | exit code | meaning |
 |---|---|

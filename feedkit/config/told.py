@@ -8,7 +8,11 @@ from feedkit.config.problems import Problems
 from feedkit.config.written import Written
 from feedkit.settings import FeedConfig
 
-NEEDS = {"viewer.seen": "which posts were seen", "viewer.wishes": "of what readers want less"}
+NEEDS = {
+    "viewer.seen": "which posts were seen",
+    "viewer.less": "of what readers want less",
+    "viewer.more": "of what readers want more",
+}
 
 
 def check_told(

@@ -121,10 +121,11 @@ class Database:
         return f"{table} WHERE {column} = ANY (ARRAY({keys}))"
 
     def matching(
-        self, what: str, table: str, columns: Mapping[str, str], rows: Collection[tuple[Any, ...]]
-    ) -> list[tuple[Any, ...]]:
-        """`what` of one row of `table` for each of `rows`, where the `columns` (name → type) have
-        these values."""
+        self, what: str, table: str, columns: Mapping[str, str], rows: Collection[tuple[Any, ...]],
+        most: int = 1,
+    ) -> list[tuple[Any, ...]]:  # fmt: skip
+        """`what` of the row of `table` for each of `rows`, where the `columns` (name → type) have
+        these values; of up to `most` rows each, where there may be several."""
         if not rows:
             return []
         if self.sqlite:
@@ -139,7 +140,7 @@ class Database:
             )
             sql = (
                 "SELECT found.* FROM json_array_elements(?::json) AS k(value) CROSS JOIN LATERAL "
-                f"(SELECT {what} FROM {table} WHERE {same} LIMIT 1) AS found"
+                f"(SELECT {what} FROM {table} WHERE {same} LIMIT {most}) AS found"
             )
         return self.rows(sql, (as_json(rows),))
 

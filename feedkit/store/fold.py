@@ -43,7 +43,6 @@ class Engagement(Struct, eq=False):
     counted: bool
     stored: bool  # before the batch
     at: int = 0  # when it came; not known of what was stored before the batch
-    foreign: bool = False  # with a post of another shard, whose business it is
 
 
 class Applied(Struct):
@@ -65,11 +64,13 @@ class State(Struct):
     posts: dict[str, Kept] = field(default_factory=dict)
     tombstones: dict[str, Tombstone] = field(default_factory=dict)
     accounts: dict[str, str] = field(default_factory=dict)
-    records: dict[Record, Engagement] = field(default_factory=dict)
+    # One record has one post; more of them for a while, where shards have read different parts of
+    # the stream and its key was used again.
+    records: dict[Record, list[Engagement]] = field(default_factory=dict)
     # What has changed:
     written: list[Kept] = field(default_factory=list)
     removed: list[Kept] = field(default_factory=list)
-    undone: list[Record] = field(default_factory=list)
+    undone: list[tuple[Record, int]] = field(default_factory=list)  # with the post's id
     counted: dict[int, Kept] = field(default_factory=dict)  # by id(): counts changed
     buried: set[str] = field(default_factory=set)  # URIs whose tombstone changed
     changed: dict[str, str] = field(default_factory=dict)  # states of accounts
@@ -100,20 +101,19 @@ def _engaged(state: State, event: Engaged, post: Kept) -> None:
     kind = state.wanted[event.kind]
     record = event.actor, event.uri.rpartition("/")[2], kind
     fan = kind, event.actor
-    if _live(state, record) is None:
+    if not _live(state, record):
         # A second like by the same actor does not count, but is remembered: were it forgotten, a
         # replay that begins between the two would count it, once the first has been taken back.
         _count(state, record, post, event.time, counted=fan not in post.fans)
         post.fans.add(fan)
 
 
-def _live(state: State, record: Record) -> Engagement | None:
-    known = state.records.get(record)
-    return None if known is None or known.post.gone else known
+def _live(state: State, record: Record) -> list[Engagement]:
+    return [known for known in state.records.get(record, ()) if not known.post.gone]
 
 
 def _count(state: State, record: Record, post: Kept, at: int, counted: bool) -> None:
-    state.records[record] = Engagement(post, counted, False, at)
+    state.records[record] = [Engagement(post, counted, False, at)]
     if counted:
         post.counts[record[2]] += 1
         state.counted[id(post)] = post
@@ -121,18 +121,16 @@ def _count(state: State, record: Record, post: Kept, at: int, counted: bool) -> 
 
 
 def _undo(state: State, record: Record) -> None:
-    known = _live(state, record)
-    if known is None or known.foreign:
-        return
-    del state.records[record]
-    if known.stored:
-        state.undone.append(record)
-    if known.counted:
-        post, kind = known.post, record[2]
-        post.counts[kind] -= 1
-        post.fans.discard((kind, record[0]))
-        state.counted[id(post)] = post
-        state.applied.disengaged += 1
+    for known in _live(state, record):
+        state.records.pop(record, None)
+        if known.stored:
+            state.undone.append((record, known.post.id))
+        if known.counted:
+            post, kind = known.post, record[2]
+            post.counts[kind] -= 1
+            post.fans.discard((kind, record[0]))
+            state.counted[id(post)] = post
+            state.applied.disengaged += 1
 
 
 def _written(state: State, event: PostWritten, feeds: frozenset[str]) -> None:
@@ -158,7 +156,7 @@ def _written(state: State, event: PostWritten, feeds: frozenset[str]) -> None:
     if event.created:
         for record, subject in engages(post, state.wanted):
             parent = state.posts.get(subject)
-            if parent is not None and _live(state, record) is None:
+            if parent is not None and not _live(state, record):
                 _count(state, record, parent, event.time, counted=True)
 
 

@@ -83,7 +83,7 @@ class Engagement(Model):
 
     class Meta:
         table_name = "engagements"
-        primary_key = CompositeKey("actor", "rkey", "kind")
+        primary_key = CompositeKey("actor", "rkey", "kind", "post_id")
         indexes = ((("post_id", "kind", "actor"), False),)
 
 

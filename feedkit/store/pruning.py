@@ -138,9 +138,13 @@ def _old(db: Database, table: str, feed_id: int, horizon: int, done: Pruned) -> 
         # A popular post has more engagement than one transaction may remove. It goes first: while
         # the hit is there the next call finds the rest.
         records = db.each(
-            "actor, rkey, kind", "engagements", "post_id", lonely, "LIMIT ?", (ENGAGEMENTS,)
+            "actor, rkey, kind, post_id", "engagements", "post_id", lonely, "LIMIT ?",
+            (ENGAGEMENTS,),
+        )  # fmt: skip
+        db.many(
+            "DELETE FROM engagements WHERE actor = ? AND rkey = ? AND kind = ? AND post_id = ?",
+            records,
         )
-        db.many("DELETE FROM engagements WHERE actor = ? AND rkey = ? AND kind = ?", records)
         done.engagements += len(records)
         if len(records) == ENGAGEMENTS:
             return True

@@ -191,6 +191,10 @@ class Store(AbstractContextManager["Store"]):
         """The newest ranking of `feed`."""
         return versions.latest_version(self.db, feed, viewer)
 
+    def askers(self, feed: str, most: int) -> int:
+        """How many rankings of `feed` there are that are not for everybody; up to `most`."""
+        return versions.askers(self.db, feed, most)
+
     def find_version(self, version: int, feed: str, viewer: str = "") -> versions.Version | None:
         """The ranking with this id, if it is still kept and is one of `feed` for `viewer`."""
         return versions.find_version(self.db, version, feed, viewer)

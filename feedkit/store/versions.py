@@ -69,6 +69,16 @@ def latest_version(db: Database, feed: str, viewer: str = "") -> Version | None:
     return Version(*found[0]) if found else None
 
 
+def askers(db: Database, feed: str, most: int) -> int:
+    """How many rankings of `feed` there are that are not for everybody; counted up to `most`."""
+    found = db.rows(
+        "SELECT count(*) FROM (SELECT 1 FROM versions WHERE viewer > '' "
+        "AND feed_id = (SELECT id FROM feeds WHERE name = ?) LIMIT ?) AS others",
+        (feed, most),
+    )
+    return int(found[0][0])
+
+
 def find_version(db: Database, version: int, feed: str, viewer: str = "") -> Version | None:
     """The ranking with this id, if it is still kept and is one of `feed` for `viewer`: a cursor
     comes from outside, and may name anybody's."""

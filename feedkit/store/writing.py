@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from feedkit.awaiting import decided
-from feedkit.sharding import Shard, account_of
+from feedkit.sharding import MOST, Shard, account_of
 from feedkit.store import cursors
 from feedkit.store.body import encode
 from feedkit.store.database import Database
@@ -41,8 +41,7 @@ def apply(
                 cursors.move(db, source, cursor, time, shard)
             return state.applied
         except Conflict:
-            # Two shards were told that one record is theirs, which takes an odd account: the one
-            # that comes second finds it there when it looks again.
+            # A distributed database lets one of two transactions fail that meet.
             if tries == _TRIES:
                 raise
             tries += 1
@@ -89,18 +88,21 @@ def _load_records(
         "engagements",
         {"actor": "text", "rkey": "text", "kind": "smallint"},
         records,
+        most=MOST,
     )
-    foreign: set[int] = set()  # posts of other shards
+    others: set[int] = set()  # posts of other shards
     if shard is not None:
-        foreign = {row[3] for row in found} - by_id.keys()
-        authors = db.each("p.id, p.author", "posts AS p", "p.id", foreign)
-        foreign -= {post_id for post_id, author in authors if shard.has(author)}
+        others = {row[3] for row in found} - by_id.keys()
+        authors = db.each("p.id, p.author", "posts AS p", "p.id", others)
+        others -= {post_id for post_id, author in authors if shard.has(author)}
     for actor, rkey, kind, post_id, counted in found:
+        if post_id in others:
+            continue
         post = by_id.get(post_id)
         if post is None:  # only its counts can change: nothing else in the batch is about it
             post = by_id[post_id] = Kept(post_id)
-        known = Engagement(post, bool(counted), True, foreign=post_id in foreign)
-        state.records[actor, rkey, kind] = known
+        known = Engagement(post, bool(counted), stored=True)
+        state.records.setdefault((actor, rkey, kind), []).append(known)
 
 
 def _load_fans(
@@ -126,7 +128,10 @@ def _load_fans(
 def write(db: Database, state: State) -> None:
     """Make rows of what `fold` has changed in `state`."""
     remove_posts(db, [kept.id for kept in state.removed])
-    db.many("DELETE FROM engagements WHERE actor = ? AND rkey = ? AND kind = ?", state.undone)
+    db.many(
+        "DELETE FROM engagements WHERE actor = ? AND rkey = ? AND kind = ? AND post_id = ?",
+        [(*record, post_id) for record, post_id in state.undone],
+    )
     written = [kept for kept in state.written if not kept.gone]
     new = [kept for kept in written if not kept.id]
     _update_posts(db, [kept for kept in written if kept.id])
@@ -138,7 +143,8 @@ def write(db: Database, state: State) -> None:
         "VALUES (?, ?, ?, ?, ?, ?)",
         [
             (*record, known.post.id, known.counted, known.at)
-            for record, known in state.records.items()
+            for record, several in state.records.items()
+            for known in several
             if not known.stored and not known.post.gone
         ],
     )

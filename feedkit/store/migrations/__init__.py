@@ -16,6 +16,7 @@ from feedkit.store.migrations import (
     m0006_backfill,
     m0007_heartbeats,
     m0008_retention,
+    m0009_engagements,
 )
 
 MIGRATIONS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
@@ -27,6 +28,7 @@ MIGRATIONS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
     (6, "backfill", m0006_backfill.STATEMENTS),
     (7, "heartbeats", m0007_heartbeats.STATEMENTS),
     (8, "retention", m0008_retention.STATEMENTS),
+    (9, "engagements", m0009_engagements.STATEMENTS),
 )  # fmt: skip
 
 DIALECTS = {
