@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterator
 from time import monotonic
 
+from feedkit.event import Frame
 from feedkit.sharding import Shard
 from feedkit.store import Store
 
@@ -39,6 +41,32 @@ def take_over(
     if others:
         place = min(cursor for cursor, _ in others.values())
         log.info("%s is read by %s from now on, from %d", source, shard or "one ingest", place)
+
+
+def wait_for_first(store: Store, source: str, shard: Shard, stop: threading.Event) -> None:
+    """Wait until the first shard says where all of them begin; see `noting_first`."""
+    if shard.number == 1:
+        return
+    said = False
+    while store.cursor(shard.named(source)) is None and not stop.is_set():
+        if not said:
+            said = True
+            log.info("%s: waiting for the shard 1/%d, which says where to begin", source, shard.of)
+        stop.wait(LOOK)
+
+
+def noting_first(
+    store: Store, source: str, shard: Shard, frames: Iterator[Frame | None]
+) -> Iterator[Frame | None]:
+    """`frames` of a shard that begins with whatever is new; where that is, the others begin too."""
+    for frame in frames:
+        if frame is not None and frame.cursor > 0:
+            # Streams differ in whether they send the event of the cursor again.
+            store.begin_shards(source, shard, frame.cursor - 1, frame.time)
+            yield frame
+            break
+        yield frame
+    yield from frames
 
 
 def _readers(source: str, others: dict[str, tuple[int, int]]) -> str:

@@ -12,7 +12,7 @@ from time import monotonic, time_ns
 from feedkit.awaiting import decided
 from feedkit.backfill.notice import tell_of_new_feeds
 from feedkit.event import Event, Frame, PostWritten
-from feedkit.handover import take_over
+from feedkit.handover import noting_first, take_over, wait_for_first
 from feedkit.logs import worth_saying
 from feedkit.matcher import Matcher
 from feedkit.people import Membership
@@ -75,12 +75,17 @@ class Ingest:
         """Read `source` from the stored cursor on, until it ends or `stop` is set. What was read
         is written before this returns. The name of a shard's source ends with the shard."""
         shard = self._shard
+        whole = source.name.removesuffix(f" {shard}") if shard else source.name
         if not self._store.db.sqlite:  # there one process reads
-            whole = source.name.removesuffix(f" {shard}") if shard else source.name
             take_over(self._store, whole, shard, stop)
+        if shard:
+            wait_for_first(self._store, whole, shard, stop)
         # A stream that was not read before goes on at the time where another one stopped.
         cursor, time = self._store.cursor(source.name) or (None, self._store.live_clock())
-        for frame in source.frames(cursor, time, stop):
+        frames = source.frames(cursor, time, stop)
+        if shard and cursor is None:
+            frames = noting_first(self._store, whole, shard, frames)
+        for frame in frames:
             if frame is not None:
                 self._take(frame)
             elif self._last is None:

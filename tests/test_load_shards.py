@@ -130,7 +130,7 @@ def test_killed_and_changed_in_number(store_url, load, tmp_path, server):  # noq
     kills = changes = 0
     with Workers(path, tmp_path) as workers:
         workers.change(2)
-        until = time.monotonic() + 400
+        until = time.monotonic() + 300
         numbers = [3, 1, 2]
         reached = -1
         while True:

@@ -50,7 +50,7 @@ feeds:
   new: {{filter: everything}}
   best: {{filter: everything, rank: gravity}}
   friends: {{filter: everything, viewer: [{{follows: {{own: no}}}}], signed_out: new}}
-  chance: {{filter: everything, rank: random, viewer: [not_interested]}}
+  chance: {{filter: everything, rank: random, viewer: [not_interested], accepts_interactions: yes}}
 """
     )
 

@@ -24,7 +24,8 @@ from storing import (
 )
 from test_fold import FEEDS, World
 
-from feedkit.handover import take_over
+from feedkit.event import Frame
+from feedkit.handover import noting_first, take_over, wait_for_first
 from feedkit.sharding import Shard, account_of, parse_shard
 from feedkit.store import Store, StoreError
 from feedkit.store.cursors import Superseded
@@ -220,6 +221,35 @@ def test_the_first_start_knows_no_cursor(store: Store) -> None:
     assert store.live_clock() == us(70), "where the other shard begins"
     store.take_over(SOURCE, Shard(1, 3))
     assert store.cursor(f"{SOURCE} 2/3") == (70, us(70))
+
+
+def test_the_first_shard_says_where_all_begin(store: Store) -> None:
+    one, two = Shard(1, 2), Shard(2, 2)
+    store.take_over(SOURCE, one)
+    stop, waited = threading.Event(), threading.Event()
+
+    def second():
+        wait_for_first(store, SOURCE, two, stop)
+        waited.set()
+        store.close()
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    frames = iter([None, Frame(0, 0), Frame(70, us(70)), Frame(71, us(71))])
+    assert not waited.wait(0.7)
+    wait_for_first(store, SOURCE, one, stop)  # returns at once
+    got = noting_first(store, SOURCE, one, frames)
+    assert next(got) is None
+    assert next(got).cursor == 0
+    assert store.cursor(f"{SOURCE} 2/2") is None
+    assert next(got).cursor == 70
+    assert waited.wait(10)
+    thread.join()
+    assert cursors(store) == dict.fromkeys(two.all_named(SOURCE), (69, us(70)))
+    assert next(got).cursor == 71
+    store.begin_shards(SOURCE, one, 500, us(500))
+    assert store.cursor(SOURCE) == (69, us(70)), "once is enough"
+    assert not list(got)
 
 
 def test_who_was_replaced_writes_no_more(store: Store) -> None:

@@ -348,7 +348,9 @@ feeds:
     ],
 )
 def test_a_feed_with_them_is_personal(written, filters, needs, tmp_path):
-    (tmp_path / "config.yaml").write_text(f"{FEED}    viewer: {written}\n", "utf-8")
+    (tmp_path / "config.yaml").write_text(
+        f"{FEED}    accepts_interactions: yes\n    viewer: {written}\n", "utf-8"
+    )
     feed = load_config(tmp_path / "config.yaml", {}).feeds["birds"]
     assert feed.viewer == filters
     assert feed.viewer_needs == needs

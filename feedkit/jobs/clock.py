@@ -12,6 +12,7 @@ from typing import Any
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from feedkit.jobs.settable import Every, watch
 from feedkit.logs import worth_saying
 from feedkit.store import Store, StoreError
 
@@ -35,14 +36,17 @@ def on_their_clocks(
         name = job.__name__
         scheduler.add_executor(_OneThread(store), name)
         scheduler.add_job(
-            Contained(watched(job)), "interval", seconds=seconds,
+            Contained(watched(job)), Every(seconds=seconds, timezone=UTC),
             name=name, id=name, executor=name, next_run_time=datetime.now(UTC),
         )  # fmt: skip
     scheduler.start()
+    watcher = threading.Thread(target=watch, args=(scheduler, stop), name="clock")
+    watcher.start()
     try:
         yield
     finally:
         stop.set()
+        watcher.join()
         scheduler.shutdown(wait=True)
 
 

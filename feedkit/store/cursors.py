@@ -51,6 +51,15 @@ def take_over(db: Database, source: str, shard: Shard | None) -> None:
             )
 
 
+def begin(db: Database, source: str, shard: Shard, cursor: int, time: int) -> None:
+    """Let all shards begin at `cursor` that have not read anything yet."""
+    with db.writing():
+        db.many(
+            "UPDATE cursors SET cursor = ?, time = ? WHERE source = ? AND cursor = ?",
+            [(cursor, time, name, _NOTHING) for name in names(source, shard)],
+        )
+
+
 def cursor(db: Database, source: str) -> Place | None:
     """How far `source` was read; by the shard that is last, where there are shards."""
     known = _all(db, source)

@@ -125,6 +125,10 @@ class Store(AbstractContextManager["Store"]):
         from the lowest cursor; see `feedkit.store.cursors`."""
         cursors.take_over(self.db, source, shard)
 
+    def begin_shards(self, source: str, shard: Shard, cursor: int, time: int) -> None:
+        """Let all shards of `source` begin at `cursor` that have not read anything yet."""
+        cursors.begin(self.db, source, shard, cursor, time)
+
     def add_gap(self, source: str, from_us: int, to_us: int, reason: str, now: int) -> None:
         """Note a stretch of the stream that was missed."""
         self.db.execute(
