@@ -82,10 +82,15 @@ def _stream(stream: Stream, now: int) -> Iterator[str]:
         yield (
             f"{stream.name}: what is stored is {roughly(stream.lag)} old; "
             + (
-                "it comes late, see «late» in docs/operate.md"
+                "it comes late, or this machine's clock is wrong; see «late» in docs/operate.md"
                 if reader
                 else "nobody reads it: start `feedkit worker`"
             )
+        )
+    elif stream.clock > now + LATE * SECOND:
+        yield (
+            f"{stream.name}: its clock is {roughly((stream.clock - now) / SECOND)} ahead of this "
+            "machine's; set this machine's (by NTP)"
         )
 
 

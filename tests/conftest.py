@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from _network import network  # noqa: F401
 
 from feedkit.store import Store, open_store
 

@@ -76,9 +76,7 @@ def record(actor: str, key: str, kind: str = "like") -> str:
     return f"at://{did(actor)}/app.bsky.feed.{kind}/{key}"
 
 
-def engaged(
-    actor: str, key: str, subject: str, kind: Any = "like", seconds: float = 0
-) -> Step:
+def engaged(actor: str, key: str, subject: str, kind: Any = "like", seconds: float = 0) -> Step:
     return Engaged(record(actor, key, kind), kind, did(actor), subject, us(seconds)), NONE
 
 

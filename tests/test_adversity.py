@@ -8,19 +8,14 @@ were read once, in order, with no trouble?
 
 from __future__ import annotations
 
-import json
 import os
 import random
-import re
 import shutil
-import signal
-import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import warnings
 from bisect import bisect_left
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -28,21 +23,17 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-import psutil
 import pytest
-from _streams import LIKE, POST, commit, end, like_record, post_record, server, v2, v2_error
+from _streams import LIKE, POST, commit, end, like_record, post_record, server, v2
 from storing import contents, order
-from test_run import Process, answers, free_port, linux
-from test_serving_process import Database
+from test_run import Process, answers, free_port
 
 from feedkit.config import load_config
 from feedkit.event import Frame
 from feedkit.ingest import Ingest
-from feedkit.sources import open_source
 from feedkit.sources.decode import BadFrame, wanted_collections
 from feedkit.sources.jetstream_wire import jetstream_frame
 from feedkit.store import StoreError, open_store
-from feedkit.times import micros
 
 SLOW = bool(os.environ.get("FEEDKIT_SLOW"))
 slow = pytest.mark.skipif(not SLOW, reason="slow; set FEEDKIT_SLOW=1")
@@ -164,7 +155,7 @@ class Service:
 service: {{hostname: feeds.example.com, publisher: "{PUBLISHER}"}}
 store: "{self.url}"
 stream: {{jetstream: {{url: "{stream}/xrpc/network.bsky.jetstream.subscribeEvents",
-  compress: no, idle: 2s, backoff: 10ms, backoff_cap: 100ms}}}}
+  compress: no, idle: 2s, backoff: 0.05s, backoff_cap: 0.2s}}}}
 feeds:
   words: {{filter: {{keywords: [hello]}}, keep: 2h}}
   best: {{filter: everything, rank: gravity, refresh: 1s, keep: 2h}}
@@ -191,6 +182,17 @@ feeds:
     def contents(self):
         with self.store() as store:
             return contents(store)
+
+    def ranked_at(self, feed="best"):
+        """When a feed was last ranked, µs since 1970; 0: never."""
+        with self.store() as store:
+            found = store.latest_version(feed)
+        return found.created_at if found else 0
+
+    def many(self, feed):
+        """How many posts a feed has."""
+        with self.store() as store:
+            return len(order(store, feed))
 
     def untroubled(self, messages):
         """What a store holds that has read `messages` with no trouble."""
@@ -278,3 +280,110 @@ def ends_with(process, says, code=1):
     last = process.said.splitlines()[-1]
     assert says in last, process.said
     assert "Traceback" not in process.said
+
+
+# ---- a full disk
+
+
+@pytest.fixture
+def small(folder):
+    """A file system of 8 MB."""
+    if os.geteuid() != 0 or not sys.platform.startswith("linux"):
+        pytest.skip("a small file system needs root, and Linux")
+    made = folder / "small"
+    made.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m,mode=755", "tmpfs", str(made)],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield made
+    finally:
+        subprocess.run(["umount", "--lazy", str(made)], check=True)
+
+
+def fill_up(folder, leave):
+    """Take all but `leave` bytes of a file system; gives the file."""
+    ballast = folder / "ballast"
+    ballast.write_bytes(b"x" * max(shutil.disk_usage(folder).free - leave, 0))
+    return ballast
+
+
+FULL = "its disk is full; free some space, then start feedkit again"
+
+
+def test_a_full_disk_ends_ingest_and_nothing_else(folder, small):
+    network = Network(events(2_000, text="x" * 800))
+    with server(network) as stream:
+        service = Service(folder, stream.url, f"sqlite:///{small}/feedkit.db")
+        with serving(service) as web:
+            with service.start("jobs") as jobs:
+                jobs.until(service.ranked_at, "ranking")
+                ballast = fill_up(small, leave=1_200_000)
+                with service.start("ingest") as ingest:
+                    ends_with(ingest, FULL)
+                before = service.cursor()
+                assert 0 < before < network.last
+                with service.start("ingest") as again:
+                    ends_with(again, FULL)
+                assert page(web, "words"), "who reads goes on"
+                with service.store() as store:
+                    assert page(web, "words") == order(store, "words")
+                assert jobs.process.poll() is None, jobs.said
+                ballast.unlink()
+                service.read_all(network)
+                jobs.until(lambda: len(page(web, "best")) == service.many("best"), "new ranking")
+                assert jobs.stop() == 0
+                assert "Traceback" not in jobs.said
+            assert service.contents() == service.untroubled(network.messages)
+
+
+def test_a_disk_without_a_single_byte(folder, small):
+    """Then SQLite cannot even open what it has."""
+    service = Service(folder, "ws://127.0.0.1:9", f"sqlite:///{small}/feedkit.db")
+    ballast = fill_up(small, leave=0)
+    with service.start("jobs", "--once") as jobs:
+        ends_with(jobs, "its disk cannot be read or written; is it full? If not, check the disk")
+    ballast.unlink()
+    with service.start("jobs", "--once") as jobs:
+        assert jobs.process.wait(20) == 0, jobs.said
+
+
+# ---- a database that may only be read
+
+
+def test_a_read_only_file_ends_ingest_and_nothing_else(folder):
+    prefix = ()
+    if os.geteuid() == 0:  # who may write whatever the rights say
+        if not shutil.which("setpriv"):
+            pytest.skip("root may write everything, and there is no setpriv to take that away")
+        prefix = ("setpriv", "--bounding-set=-dac_override")
+    place = folder / "store"
+    place.mkdir()
+    network = Network(events(1_000))
+    with server(network) as stream:
+        service = Service(folder, stream.url, f"sqlite:///{place}/feedkit.db")
+        with serving(service, prefix) as web:
+            page(web, "words")
+            for path in place.iterdir():
+                path.chmod(0o444)
+            place.chmod(0o555)
+            says = "it is read-only; give feedkit's user the right to write the file and its folder"
+            with service.start("ingest", prefix=prefix) as ingest:
+                ends_with(ingest, says)
+            with service.start("jobs", "--once", prefix=prefix) as jobs:
+                assert jobs.process.wait(20) == 1
+            assert says in jobs.said
+            assert "Traceback" not in jobs.said
+            assert page(web, "words") == []
+            with serving(service, prefix) as other:
+                assert page(other, "words") == []
+            place.chmod(0o755)
+            for path in place.iterdir():
+                path.chmod(0o644)
+            service.read_all(network)
+            with service.store() as store:
+                assert page(web, "words") == order(store, "words") != []
+        assert service.contents() == service.untroubled(network.messages)

@@ -6,57 +6,14 @@ Runs where `../shared/network` lies beside the project; skipped elsewhere.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-import httpx
-import pytest
+from _network import pytestmark  # noqa: F401
 
 from feedkit.store import open_store
-
-SHARED = Path(os.environ.get("FEEDKIT_SHARED") or Path(__file__).resolve().parents[2] / "shared")
-SCRIPT = SHARED / "network" / "network.sh"
-
-pytestmark = pytest.mark.skipif(not SCRIPT.exists(), reason=f"no test network at {SCRIPT}")
-
-
-class Network:
-    """The network's control endpoint: `network.post(as_="bob", text="…")` calls the action."""
-
-    def __init__(self, info):
-        self.info = info
-        self._client = httpx.Client(base_url=info["control"], timeout=60)
-
-    def __getattr__(self, action):
-        def call(**arguments):
-            arguments = {key.rstrip("_"): value for key, value in arguments.items()}
-            answer = self._client.post(f"/{action}", json=arguments)
-            assert answer.status_code == 200, f"{action}: {answer.text}"
-            return answer.json()
-
-        return call
-
-    def close(self):
-        self.shutdown()
-        self._client.close()
-
-
-@pytest.fixture(scope="module")
-def network():
-    process = subprocess.Popen(
-        [SCRIPT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
-    )
-    line = process.stdout.readline()
-    assert line, "the test network did not start"
-    made = Network(json.loads(line))
-    yield made
-    made.close()
-    process.wait(30)
-    process.stdout.close()
 
 
 def configured(folder, network, url, feeds):

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from _documents import DOCS, blocks
 from _project import installed
-from test_network import free_port
+from _network import free_port
 
 from feedkit.cli import cli, run
 from feedkit.config import load_config

@@ -10,7 +10,7 @@ import os
 import time
 
 import pytest
-from test_network import Running, network, pytestmark  # noqa: F401
+from _network import Running, pytestmark  # noqa: F401
 
 from feedkit.cli import run
 from feedkit.doctor import stream
@@ -22,7 +22,7 @@ GENERATOR = "app.bsky.feed.generator"
 class Published(Running):
     """A service of two feeds, one of them ranked, with all its processes; `did` is its own."""
 
-    def start(self, network, hostname="doctor.example.com"):  # noqa: F811
+    def start(self, network, hostname="doctor.example.com"):
         self.network, self.hostname = network, hostname
         self.did = network.createFeedGen(endpoint=self.endpoint)["did"]
         self.alice = network.info["accounts"]["alice"]["did"]
@@ -62,7 +62,7 @@ class Published(Running):
 
 
 @pytest.fixture(scope="module")
-def published(network, tmp_path_factory):  # noqa: F811
+def published(network, tmp_path_factory):
     made = Published(tmp_path_factory.mktemp("doctor"))
     try:
         made.start(network)
@@ -102,7 +102,7 @@ def doctor(feedkit):
     return examine
 
 
-def test_from_the_first_day_to_faults(published, network, feedkit, doctor, monkeypatch):  # noqa: F811
+def test_from_the_first_day_to_faults(published, network, feedkit, doctor, monkeypatch):
     # before publishing: what is not there yet is no fault
     network.post(as_="bob", text="python is fun")
     until(lambda: not doctor()[0], "all to be well")

@@ -101,7 +101,9 @@ def test_a_lock_that_cannot_be_made_is_told(tmp_path):
     with open_store(f"sqlite:///{tmp_path}/store.db") as store:
         store.migrate()
         (tmp_path / "store.db-jobs").mkdir()
-        with pytest.raises(StoreError, match="by which one process does the jobs, cannot be opened"):
+        with pytest.raises(
+            StoreError, match="by which one process does the jobs, cannot be opened"
+        ):
             store.ownership().acquire()
 
 

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from test_network import network, pytestmark  # noqa: F401
+from _network import pytestmark  # noqa: F401
 
 from feedkit import Accounts, Author, Everything, InList, Newest
 from feedkit.appview import AppView, Gone
@@ -22,12 +22,12 @@ from feedkit.store import open_store
 
 
 @pytest.fixture(scope="module")
-def dids(network):  # noqa: F811
+def dids(network):
     return {name: account["did"] for name, account in network.info["accounts"].items()}
 
 
 @pytest.fixture
-def find(network, tmp_path):  # noqa: F811
+def find(network, tmp_path):
     def find(written):
         (source,) = Accounts(written).sources
         with AppView(network.info["appview"], threading.Event(), pause=0.01) as appview:
@@ -36,7 +36,7 @@ def find(network, tmp_path):  # noqa: F811
     return find
 
 
-def test_everything_that_can_be_written(network, dids, find):  # noqa: F811
+def test_everything_that_can_be_written(network, dids, find):
     members = network.info["list"]
     rkey = members.rpartition("/")[2]
     pack = network.record(
@@ -74,7 +74,7 @@ def test_what_is_not_there(find, written):
         find(written)
 
 
-def test_a_list_of_nobody(network, find):  # noqa: F811
+def test_a_list_of_nobody(network, find):
     made = network.record(
         as_="dan",
         collection="app.bsky.graph.list",
@@ -84,7 +84,7 @@ def test_a_list_of_nobody(network, find):  # noqa: F811
     assert find(made) == frozenset()
 
 
-def test_the_feed_follows_the_list(network, dids, tmp_path):  # noqa: F811
+def test_the_feed_follows_the_list(network, dids, tmp_path):
     """Whoever is put on the list comes into the feed with what is stored, and goes again."""
     members = network.info["list"]
     store = open_store(f"sqlite:///{tmp_path}/feedkit.db")

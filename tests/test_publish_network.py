@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 import pytest
-from test_network import network, pytestmark  # noqa: F401
+from _network import pytestmark  # noqa: F401
 
 from feedkit.cli import run
 from feedkit.config import load_config
@@ -29,7 +29,7 @@ JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00\xf
 
 
 @pytest.fixture
-def project(network, tmp_path, monkeypatch, request):  # noqa: F811
+def project(network, tmp_path, monkeypatch, request):
     """A service with a host name of its own, whose publishers are alice and bob."""
     for name in [name for name in os.environ if name.startswith("FEEDKIT_")]:
         monkeypatch.delenv(name)
@@ -42,7 +42,7 @@ def project(network, tmp_path, monkeypatch, request):  # noqa: F811
 
 
 class Project:
-    def __init__(self, network, folder, host):  # noqa: F811
+    def __init__(self, network, folder, host):
         self.network, self.folder, self.host = network, folder, host
         self.dids = {name: one["did"] for name, one in network.info["accounts"].items()}
         # The AppView shows no feed whose service it cannot find, and finds no made-up host.
@@ -101,7 +101,7 @@ def no_terminal(monkeypatch):
     sys.stdin.close()
 
 
-def test_two_publishers_from_the_plan_to_the_app(project, feedkit, network):  # noqa: F811
+def test_two_publishers_from_the_plan_to_the_app(project, feedkit, network):
     project.write(
         "  made1:\n    display_name: Birds 🐦\n    avatar: birds.png\n    labels: spoiler\n"
         "    description: '鳥 🐦 by @bob.test and @nobody.test: https://example.com #birds'\n"
@@ -199,7 +199,7 @@ def test_a_picture_is_sent_once(project, feedkit, monkeypatch):
     assert feedkit("unpublish", "one", "two")[0] == 0
 
 
-def test_a_service_moves_and_its_subscribers_stay(project, feedkit, network):  # noqa: F811
+def test_a_service_moves_and_its_subscribers_stay(project, feedkit, network):
     project.write("  moving: {}\n")
     assert feedkit("publish")[0] == 0
     uri = f"at://{project.dids['alice']}/{GENERATOR}/moving"
@@ -264,7 +264,7 @@ def test_a_feed_that_is_gone_is_named_and_can_be_unpublished(project, feedkit):
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["changed", "created"])
-def test_a_record_that_changed_meanwhile_is_not_overwritten(project, feedkit, network, there):  # noqa: F811
+def test_a_record_that_changed_meanwhile_is_not_overwritten(project, feedkit, network, there):
     name = f"race{there}".lower()
     project.write(f"  {name}: {{}}\n")
     if there:
@@ -288,7 +288,7 @@ def test_a_record_that_changed_meanwhile_is_not_overwritten(project, feedkit, ne
     assert project.record(name)["description"] == "theirs"
 
 
-def test_mistakes_say_what_to_do(project, feedkit, monkeypatch, network):  # noqa: F811
+def test_mistakes_say_what_to_do(project, feedkit, monkeypatch, network):
     project.write("  some: {}\n  bobs: {publisher: bob.test}\n  off: {served: no}\n")
     monkeypatch.setenv("FEEDKIT_APP_PASSWORD", "pw-not")
     code, told = feedkit("publish")
@@ -318,7 +318,7 @@ def test_mistakes_say_what_to_do(project, feedkit, monkeypatch, network):  # noq
     assert (code, "because it is not active" in told) == (1, True), told
 
 
-def test_an_app_password_and_a_publisher_named_by_did(project, feedkit, monkeypatch, network):  # noqa: F811
+def test_an_app_password_and_a_publisher_named_by_did(project, feedkit, monkeypatch, network):
     bob = project.dids["bob"]
     made = network.xrpc(
         as_="bob",

@@ -16,8 +16,8 @@ from contextlib import ExitStack, suppress
 
 import libipld
 import pytest
+from _network import Running, pytestmark  # noqa: F401
 from _plc import Account, base64url
-from test_network import Running, network, pytestmark  # noqa: F401
 
 from feedkit.store import open_store
 from feedkit.store.interactions import LESS, SEEN
@@ -43,7 +43,7 @@ PEOPLE = ("alice", "bob", "carol", "dan", "eve", "frank")
 class Serving(Running):
     """ingest, jobs and serve, as processes, for feeds of alice's."""
 
-    def start(self, network):  # noqa: F811
+    def start(self, network):
         self.dids = {name: account["did"] for name, account in network.info["accounts"].items()}
         made = network.createFeedGen(endpoint=self.endpoint, rkey="new", publishAs="alice")
         self.did, alice = made["did"], self.dids["alice"]
@@ -94,7 +94,7 @@ feeds:
 
 
 @pytest.fixture(scope="module")
-def serving(network, tmp_path_factory):  # noqa: F811
+def serving(network, tmp_path_factory):
     made = Serving(tmp_path_factory.mktemp("serving"))
     try:
         made.start(network)
@@ -104,7 +104,7 @@ def serving(network, tmp_path_factory):  # noqa: F811
 
 
 @pytest.fixture
-def get(network, serving):  # noqa: F811
+def get(network, serving):
     """A page in somebody's app: its posts, as URIs."""
 
     def get(name, viewer, **more):
@@ -129,7 +129,7 @@ def authors(uris):
 # ---- personal pages
 
 
-def test_the_first_page_is_everybodys_and_the_next_ones_own(network, serving, get):  # noqa: F811
+def test_the_first_page_is_everybodys_and_the_next_ones_own(network, serving, get):
     """Whom they follow is found by the jobs, at the real AppView."""
     network.account(name=f"newcomer{serving.port}")
     newcomer = f"newcomer{serving.port}"
@@ -156,7 +156,7 @@ def test_two_viewers_get_their_own_pages_and_orders(serving, get, known):
     assert get("likes", "bob", limit=30) != get("likes", "alice", limit=30)
 
 
-def test_only_those_who_are_signed_in_get_a_feed_that_says_so(network, serving, known):  # noqa: F811
+def test_only_those_who_are_signed_in_get_a_feed_that_says_so(network, serving, known):
     status, body = network.get_feed(serving.address("members"), None)
     assert (status, body["error"]) == (401, "AuthMissing")
     assert network.get_feed(serving.address("members"), "alice")[0] == 200
@@ -171,14 +171,14 @@ def test_what_stands_in_for_an_empty_feed(serving, get, known):
 # ---- what readers do
 
 
-def interact(network, serving, viewer, *interactions):  # noqa: F811
+def interact(network, serving, viewer, *interactions):
     return network.xrpc(
         as_=viewer, method="POST", nsid=INTERACTIONS, body={"interactions": interactions},
         headers={"atproto-proxy": f"{serving.did}#bsky_fg"},
     )  # fmt: skip
 
 
-def test_show_less_changes_the_next_chain(network, serving, get, known):  # noqa: F811
+def test_show_less_changes_the_next_chain(network, serving, get, known):
     status, body = network.get_feed(serving.address("chance"), "alice", limit=5)
     assert status == 200
     item = body["feed"][2]
@@ -204,7 +204,7 @@ def test_show_less_changes_the_next_chain(network, serving, get, known):  # noqa
         assert kept == (serving.dids["alice"], "chance", context, request)
 
 
-def test_interactions_that_do_not_fit_are_refused(network, serving):  # noqa: F811
+def test_interactions_that_do_not_fit_are_refused(network, serving):
     answer = interact(network, serving, "alice", *[{"item": "at://x", "event": LESS}])
     assert answer["status"] == 400
     answer = serving.client.post(f"/xrpc/{INTERACTIONS}", json={"interactions": []})
@@ -215,7 +215,7 @@ def test_interactions_that_do_not_fit_are_refused(network, serving):  # noqa: F8
 
 
 @pytest.fixture
-def issue(network, serving):  # noqa: F811
+def issue(network, serving):
     """A service token of alice's, by her PDS."""
 
     def issue(seconds=60, aud="", lxm=SKELETON):
@@ -335,7 +335,7 @@ def test_a_did_web_that_points_at_this_machine_is_refused_and_nobody_is_asked(se
 # ---- through the AppView
 
 
-def test_no_page_is_refused_by_the_appview(network, serving, known):  # noqa: F811
+def test_no_page_is_refused_by_the_appview(network, serving, known):
     rnd, cursors, told = random.Random(3), [], Counter()
     for _ in range(400):
         name, viewer = rnd.choice(list(FEEDS)), rnd.choice((None, "alice", "bob", "carol"))
@@ -366,13 +366,13 @@ def test_no_page_is_refused_by_the_appview(network, serving, known):  # noqa: F8
     assert told["forged", 400], told
 
 
-def test_the_app_shows_what_the_skeleton_says(network, serving, get):  # noqa: F811
+def test_the_app_shows_what_the_skeleton_says(network, serving, get):
     for name in ("new", "grave", "german", "pinned"):
         skeleton = [item["post"] for item in serving.ask(name).json()["feed"]]
         assert get(name, None, limit=50) == skeleton
 
 
-def test_a_pin_says_so_in_the_app(network, serving):  # noqa: F811
+def test_a_pin_says_so_in_the_app(network, serving):
     status, body = network.get_feed(serving.address("pinned"), "alice", limit=5)
     assert status == 200
     reasons = [item.get("reason", {}).get("$type") for item in body["feed"]]
@@ -381,7 +381,7 @@ def test_a_pin_says_so_in_the_app(network, serving):  # noqa: F811
 
 
 @pytest.mark.parametrize("viewer", ["alice", None])
-def test_the_languages_of_the_app_come_here_and_are_answered(network, serving, viewer):  # noqa: F811
+def test_the_languages_of_the_app_come_here_and_are_answered(network, serving, viewer):
     for name, lang in (("spoken", "de"), ("spoken", "ja"), ("german", "en")):
         query = {"feed": serving.address(name), "viewer": viewer, "lang": lang, "limit": 30}
         answer = network._client.get("/getFeed", params=query).json()

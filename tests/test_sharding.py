@@ -33,13 +33,17 @@ from feedkit.store.cursors import Superseded
 SOURCE = "jetstream wss://stream.example.com/subscribe"
 
 
-@pytest.mark.parametrize(("text", "shard"), [("1/1", (1, 1)), (" 2/3 ", (2, 3)), ("12/12", (12, 12))])
+@pytest.mark.parametrize(
+    ("text", "shard"), [("1/1", (1, 1)), (" 2/3 ", (2, 3)), ("12/12", (12, 12))]
+)
 def test_a_shard_is_written_i_n(text, shard):
     assert parse_shard(text) == shard
     assert str(parse_shard(text)) == text.strip()
 
 
-@pytest.mark.parametrize("text", ["", "1", "0/3", "4/3", "-1/3", "1/0", "a/b", "1/2/3", "1.5/3", "1/9999"])
+@pytest.mark.parametrize(
+    "text", ["", "1", "0/3", "4/3", "-1/3", "1/0", "a/b", "1/2/3", "1.5/3", "1/9999"]
+)
 def test_what_is_no_shard_is_refused(text):
     with pytest.raises(ValueError, match="is no shard"):
         parse_shard(text)
@@ -54,10 +58,7 @@ def test_the_accounts_of_a_shard_never_change():
 
 def test_accounts_are_spread_evenly():
     counts = Counter(
-        number
-        for n in range(9000)
-        for number in (1, 2, 3)
-        if Shard(number, 3).has(did(f"{n:x}"))
+        number for n in range(9000) for number in (1, 2, 3) if Shard(number, 3).has(did(f"{n:x}"))
     )
     assert sum(counts.values()) == 9000
     assert min(counts.values()) > 2800

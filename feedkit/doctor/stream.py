@@ -38,6 +38,11 @@ def stream(visit: Visit) -> Verdict:
             "start `feedkit worker`, which runs `feedkit ingest`",
         )
     cursor, at = place
+    if at - now_us() > LAG:
+        return bad(
+            f"{source.name}: its clock is {age((at - now_us()) / SECOND)} ahead of this machine's",
+            "set this machine's, and let it be kept right: `timedatectl set-ntp true`",
+        )
     read = f"{source.name}: the newest event is {_ago(at)} old"
     if now_us() - at < LAG:
         return good(read)

@@ -81,9 +81,7 @@ def move(db: Database, source: str, cursor: int, time: int, shard: Shard | None)
             f"store {db.place}: {reader} reads the stream no longer: others do, by another number "
             "of shards; start this one as one of theirs (--shard), or not at all"
         )
-    db.run(
-        "INSERT INTO cursors (source, cursor, time) VALUES (?, ?, ?)", (source, cursor, time)
-    )
+    db.run("INSERT INTO cursors (source, cursor, time) VALUES (?, ?, ?)", (source, cursor, time))
 
 
 def live_clock(db: Database) -> int:

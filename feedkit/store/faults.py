@@ -36,7 +36,7 @@ _SQLITE: tuple[tuple[str, type[StoreError], str], ...] = (
      "editor open on it? Close it, then try again"),
     ("readonly", StoreError, _READ_ONLY),
     ("disk is full", StoreError, _FULL),
-    ("disk I/O", StoreError, "its disk cannot be read or written; check the disk"),
+    ("disk I/O", StoreError, "its disk cannot be read or written; is it full? If not, check the disk"),
     ("unable to open", Unavailable, "it cannot be opened; check that its folder exists and that "
      "feedkit's user may write there"),
     ("not a database", StoreError, "the file is not an SQLite database; check the path"),
@@ -68,6 +68,9 @@ _POSTGRESQL: tuple[tuple[str, type[StoreError], str], ...] = (
 
 def explain(error: Exception, place: str) -> StoreError:
     """The error that feedkit reports in place of a driver's."""
+    error = _first(error)
+    if isinstance(error, StoreError):
+        return error
     cause: Any = error
     while isinstance(cause, peewee.PeeweeException) and hasattr(cause, "orig"):
         cause = cause.orig  # peewee wraps what happens while connecting twice
@@ -89,6 +92,15 @@ def explain(error: Exception, place: str) -> StoreError:
                 return StoreError(f"store {place}: {meaning} ({said})")
         return Unavailable(f"store {place}: the server cannot be reached ({said})")
     return StoreError(f"store {place}: {said}")
+
+
+def _first(error: Exception) -> Exception:
+    """What went wrong first, where `error` is that it cannot be rolled back: where its disk is
+    full, SQLite has rolled back already."""
+    before: BaseException | None = error
+    while before is not None and "cannot rollback" in str(before):
+        before = before.__context__
+    return before if isinstance(before, (StoreError, *DRIVER_ERRORS)) else error
 
 
 # While a connection is made psycopg has no SQLSTATE, only the server's words.

@@ -61,6 +61,9 @@ class State(Struct):
     """What the store holds of all that a batch touches; after `fold`, what it must hold."""
 
     wanted: dict[str, int]  # the kinds of engagement that are followed
+    # Engagement that is older than its post does not count, as it did not when the post was not
+    # there yet. Shards read stretches again that are long, when their number changes.
+    by_time: bool = False
     posts: dict[str, Kept] = field(default_factory=dict)
     tombstones: dict[str, Tombstone] = field(default_factory=dict)
     accounts: dict[str, str] = field(default_factory=dict)
@@ -84,7 +87,7 @@ def fold(state: State, batch: Batch) -> None:
         kind = type(event)
         if kind is Engaged:
             post = posts.get(event.subject)  # type: ignore[union-attr]
-            if post is not None and event.kind in wanted:  # type: ignore[union-attr]
+            if post is not None and event.kind in wanted and _in_time(state, post, event.time):  # type: ignore[union-attr]
                 _engaged(state, event, post)  # type: ignore[arg-type]
         elif kind is PostWritten:
             _written(state, event, feeds)  # type: ignore[arg-type]
@@ -106,6 +109,10 @@ def _engaged(state: State, event: Engaged, post: Kept) -> None:
         # replay that begins between the two would count it, once the first has been taken back.
         _count(state, record, post, event.time, counted=fan not in post.fans)
         post.fans.add(fan)
+
+
+def _in_time(state: State, post: Kept, time: int) -> bool:
+    return not state.by_time or time >= post.seen
 
 
 def _live(state: State, record: Record) -> list[Engagement]:
@@ -156,7 +163,11 @@ def _written(state: State, event: PostWritten, feeds: frozenset[str]) -> None:
     if event.created:
         for record, subject in engages(post, state.wanted):
             parent = state.posts.get(subject)
-            if parent is not None and not _live(state, record):
+            if (
+                parent is not None
+                and not _live(state, record)
+                and _in_time(state, parent, event.time)
+            ):
                 _count(state, record, parent, event.time, counted=True)
 
 
