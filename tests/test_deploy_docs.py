@@ -15,8 +15,8 @@ import click
 import httpx
 import pytest
 from _documents import DOCS, blocks
-from _project import installed
 from _network import free_port
+from _project import installed
 
 from feedkit.cli import cli, run
 from feedkit.config import load_config

@@ -295,3 +295,33 @@ def test_those_that_come_wait_for_those_that_go(store: Store, caplog) -> None:
     stop.set()
     take_over(store, SOURCE, Shard(1, 3), stop, silence=0.6)
     assert store.cursor(f"{SOURCE} 1/2"), "told to stop, it takes nothing over"
+
+
+def test_what_some_had_stored_and_others_not_counted(store: Store) -> None:
+    """Two accounts of different shards are of one shard after their number changed."""
+    names = [f"a{n}" for n in range(200)]
+    two, three = Shard(1, 2), Shard(1, 3)
+    ahead = next(n for n in names if not two.has(did(n)) and three.has(did(n)))
+    behind = next(n for n in names if two.has(did(n)) and three.has(did(n)))
+    store.sync_feeds({"red": "1"})
+    store.take_over(SOURCE, two)
+    parent = uri("p", behind)
+    steps = [
+        engaged("eve", "k", parent, seconds=0),  # before its post
+        written("p", "red", author=behind, rev="1", seconds=1),
+        written("q", "red", author=ahead, rev="2", seconds=2, reply_parent=parent),
+        written("r", "red", author=ahead, rev="3", seconds=3, reply_parent=parent),
+        deleted("r", author=ahead, rev="4", seconds=4),
+    ]
+
+    def read(shard, start, end):
+        some = [(e, f if hasattr(e, "post") and shard.has(e.post.author) else frozenset())
+                for e, f in steps[start:end] if shard.concerns(e)]  # fmt: skip
+        store.apply(some, shard.named(SOURCE), end, us(end), ALL, shard)
+
+    read(Shard(2, 2), 0, 5)
+    read(two, 0, 2)
+    store.take_over(SOURCE, three)
+    read(three, 0, 5)
+    post = contents(store)["posts"][parent]
+    assert (post[5], post[7]) == (0, 1), "likes, replies"

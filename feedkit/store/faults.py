@@ -36,7 +36,8 @@ _SQLITE: tuple[tuple[str, type[StoreError], str], ...] = (
      "editor open on it? Close it, then try again"),
     ("readonly", StoreError, _READ_ONLY),
     ("disk is full", StoreError, _FULL),
-    ("disk I/O", StoreError, "its disk cannot be read or written; is it full? If not, check the disk"),
+    ("disk I/O", StoreError, "its disk cannot be read or written; is it full? If not, check the "
+     "disk"),
     ("unable to open", Unavailable, "it cannot be opened; check that its folder exists and that "
      "feedkit's user may write there"),
     ("not a database", StoreError, "the file is not an SQLite database; check the path"),

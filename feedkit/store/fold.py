@@ -61,9 +61,11 @@ class State(Struct):
     """What the store holds of all that a batch touches; after `fold`, what it must hold."""
 
     wanted: dict[str, int]  # the kinds of engagement that are followed
-    # Engagement that is older than its post does not count, as it did not when the post was not
-    # there yet. Shards read stretches again that are long, when their number changes.
-    by_time: bool = False
+    # When the number of shards changes they read a long stretch again, of which some of them had
+    # stored the posts and others had not yet counted what these engage with. So a stale post still
+    # engages, a stale deletion undoes that, and what is older than its post does not count, as it
+    # did not when the post was not there yet.
+    sharded: bool = False
     posts: dict[str, Kept] = field(default_factory=dict)
     tombstones: dict[str, Tombstone] = field(default_factory=dict)
     accounts: dict[str, str] = field(default_factory=dict)
@@ -112,7 +114,7 @@ def _engaged(state: State, event: Engaged, post: Kept) -> None:
 
 
 def _in_time(state: State, post: Kept, time: int) -> bool:
-    return not state.by_time or time >= post.seen
+    return not state.sharded or time >= post.seen
 
 
 def _live(state: State, record: Record) -> list[Engagement]:
@@ -149,8 +151,9 @@ def _written(state: State, event: PostWritten, feeds: frozenset[str]) -> None:
         and (rev < grave.rev or (grave.deleted and rev == grave.rev and event.time <= grave.at))
     ):
         state.applied.stale += 1
-        return
-    if feeds and state.accounts.get(post.author) == "deleted":
+        if not state.sharded:
+            return
+    elif feeds and state.accounts.get(post.author) == "deleted":
         _bury(state, post.uri, Tombstone(rev, event.time, deleted=True))
     elif feeds:
         _store(state, event, feeds, kept)
@@ -210,12 +213,18 @@ def _deleted(state: State, event: PostDeleted) -> None:
         kept is not None and (event.rev, event.time) <= (kept.rev, kept.seen)
     ):
         state.applied.stale += 1
+        if state.sharded:
+            _undo_own(state, event.uri)
         return
     if kept is not None:
         _remove(state, kept)
     if kept is not None or grave is not None:
         _bury(state, event.uri, Tombstone(event.rev, event.time, deleted=True))
-    for record in own_records(event.uri, state.wanted):
+    _undo_own(state, event.uri)
+
+
+def _undo_own(state: State, uri: str) -> None:
+    for record in own_records(uri, state.wanted):
         _undo(state, record)
 
 

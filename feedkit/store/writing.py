@@ -55,7 +55,7 @@ def load(
     shard: Shard | None = None,
 ) -> State:
     """What the store holds of all that `batch` touches; with `shard` given, of what is its own."""
-    state = State(wanted, by_time=shard is not None)
+    state = State(wanted, sharded=shard is not None)
     by_id: dict[int, Kept] = {}
     for column, values in (
         ("p.uri", about.posts | about.subjects),
