@@ -7,12 +7,16 @@ back names no post: each shard looks the record up, and leaves it if it is anoth
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 from zlib import crc32
 
 from feedkit.event import AccountChanged, Engaged, Event, PostWritten
 
 MOST = 1000  # shards of one service
+SHARDS = "FEEDKIT_SHARDS"
+# What runners of a Procfile call a process, such as worker.2; the one that is nearest first.
+_NAMES = ("HONCHO_PROCESS_NAME", "DYNO")
 
 
 class Shard(NamedTuple):
@@ -71,6 +75,39 @@ def parse_shard(text: str) -> Shard:
             f"{text!r} is no shard: its number goes from 1 to the number of shards, at most {MOST}"
         )
     return shard
+
+
+def numbered_shard(environ: Mapping[str, str]) -> Shard | None:
+    """The shard of a process that is one of `FEEDKIT_SHARDS` alike: its number is that in the name
+    which its runner gave it, `DYNO` (Heroku) or `HONCHO_PROCESS_NAME`. None where there is but
+    one. Raises ValueError."""
+    text = environ.get(SHARDS, "").strip()
+    if not text:
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= MOST:
+        raise ValueError(
+            f"{SHARDS}: {text!r} is no number of shards; write one from 1 to {MOST}, or unset it"
+        )
+    of = int(text)
+    variable = next((one for one in _NAMES if environ.get(one)), "")
+    name = environ.get(variable, "")
+    digits = name.rpartition(".")[2]
+    number = int(digits) if "." in name and digits.isdecimal() else 0
+    if number > of:
+        raise ValueError(
+            f"{SHARDS}={of}, but this process is {name} ({variable}): set {SHARDS} to the number "
+            "of workers that there are, or start fewer"
+        )
+    if of == 1:
+        return None
+    if not number:
+        called = f"{variable} is {name!r}" if name else f"neither {' nor '.join(_NAMES)} is set"
+        raise ValueError(
+            f"{SHARDS}={of}, but nothing tells which of them this process is: {called}, and not "
+            f"such as worker.2; unset {SHARDS}, and give each process its own FEEDKIT_SHARD, "
+            f"1/{of} and so on"
+        )
+    return Shard(number, of)
 
 
 def account_of(uri: str) -> str:

@@ -16,7 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 from _lookups import ALICE, URI, appview
+from jsonschema import Draft202012Validator
 
 from feedkit.cli import cli, run
 from feedkit.cli.docs import PAGE, commands_page
@@ -250,6 +252,33 @@ def test_new_makes_a_project_that_everything_accepts(feedkit, project):
     assert "how many exclamation marks are still calm" in said
     recorded("x.jsonl", event("a", "A heron"))
     assert feedkit("replay x.jsonl") == (0, "1 event, 1 post, 1 hit in 1 feed\n")
+
+
+def test_a_new_project_has_a_schema_of_its_configuration(feedkit, project):
+    first = (project / "config.yaml").read_text().splitlines()[0]
+    assert first == "# yaml-language-server: $schema=config.schema.json"
+    schema = json.loads((project / "config.schema.json").read_text())
+    validator = Draft202012Validator(schema)
+    tree = yaml.safe_load((project / "config.yaml").read_text())
+    validator.validate(tree)
+    feed = tree["feeds"]["birds"]
+    for wrong in ({"rnak": "gravity"}, {"filter": {"calm": {"exclamation": 3}}}):
+        assert not validator.is_valid(tree | {"feeds": {"birds": feed | wrong}})
+
+
+def test_the_schema_knows_your_own_plugins(feedkit, project, tmp_path):
+    (project / "feeds" / "loud.py").write_text(
+        "from feedkit import Filter\n\nclass Loud(Filter):\n    least: int\n"
+    )
+    code, said = feedkit("schema")
+    assert (code, "filter.loud" in json.loads(said)["$defs"]) == (0, True)
+    assert feedkit("schema config.schema.json") == (0, "wrote config.schema.json\n")
+    assert (project / "config.schema.json").read_text() == said
+    os.chdir(tmp_path)
+    code, said = feedkit("schema")  # anywhere, of what feedkit brings
+    assert (code, "filter.loud" in json.loads(said)["$defs"]) == (0, False)
+    code, said = feedkit("schema nowhere/a.json")
+    assert (code, said) == (1, "nowhere/a.json: cannot be written: No such file or directory\n")
 
 
 def test_the_procfile_of_a_new_project_has_commands_that_exist(project):

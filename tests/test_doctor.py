@@ -448,6 +448,14 @@ def test_an_ingest_that_hangs_and_a_quiet_network(world, tmp_path):
     assert "`feedkit ingest`" in found["stream"].remedy
 
 
+def test_a_stream_whose_clock_is_ahead(world, tmp_path):
+    made = Service(world, tmp_path, f"sqlite:///{tmp_path}/store.db").fill(now() + 3600 * SECOND)
+    found = made.failed()
+    assert list(found) == ["stream"]
+    assert "its clock is 60 minutes ahead of this machine's" in found["stream"].said
+    assert "timedatectl" in found["stream"].remedy
+
+
 def test_gaps(service):
     with open_store(service.url) as store:
         store.add_gap("x", 0, now() - 3 * 86_400 * SECOND, "long ago", now() - 2 * 86_400 * SECOND)

@@ -134,6 +134,53 @@ def test_a_ranker_that_fails_is_named(tmp_path):
     assert "sour failed: ZeroDivisionError" in said
 
 
+@pytest.mark.parametrize(
+    ("score", "said"),
+    [
+        ('"high"', "odd gave a 'high', which is no number"),
+        ("None", "odd gave a None, which is no number"),
+        ("float('nan')", "odd gave a nan; scores must be finite"),
+    ],
+)
+def test_a_score_that_is_none_is_told(tmp_path, score, said):
+    (tmp_path / "feeds").mkdir()
+    (tmp_path / "feeds" / "odd.py").write_text(
+        'from feedkit import Ranker\n\n\nclass Odd(Ranker):\n    """Odd."""\n\n'
+        f"    def score(self, post, request):\n        return {score}\n"
+    )
+    (told,) = problems(tmp_path, "filter: reply\nrank: odd\norder: [a, b]").values()
+    assert told == f"{tmp_path}/config.yaml:3: {said}"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [("None", "odd failed: TypeError"), ("[1.0]", "odd gave 1 scores to 2 posts")]
+)
+def test_a_ranker_that_gives_no_list_of_scores_is_told(tmp_path, given, said):
+    (tmp_path / "feeds").mkdir()
+    (tmp_path / "feeds" / "odd.py").write_text(
+        'from feedkit import Ranker\n\n\nclass Odd(Ranker):\n    """Odd."""\n\n'
+        f"    def score_many(self, posts, request):\n        return {given}\n"
+    )
+    (told,) = problems(tmp_path, "filter: reply\nrank: odd\norder: [a, b]").values()
+    assert told.startswith(f"{tmp_path}/config.yaml:3: {said}")
+
+
+@pytest.mark.parametrize("filter", ["{marked: linux}", "{any: [{hashtags: bsd}, {all: [{marked: linux}]}]}"])
+def test_a_post_that_the_look_up_drops_is_not_in(tmp_path, filter):
+    (tmp_path / "feeds").mkdir()
+    (tmp_path / "feeds" / "marked.py").write_text(
+        'from feedkit import Filter\n\n\nclass Marked(Filter):\n    """By a word."""\n\n'
+        "    w: str\n\n"
+        "    def match(self, post):\n        return self.w in post.text\n\n"
+        '    def keys(self):\n        return {("tag", self.w)}\n'
+    )
+    tried = problems(tmp_path, f"filter: {filter}\nexamples: {{in: ['#linux', I use linux]}}")
+    assert tried["in: #linux"] is None
+    said = tried["in: I use linux"]
+    assert said.startswith(f"{tmp_path}/config.yaml:3: should be in, but Marked: keys() are [")
+    assert "matches; a post without a key must never match" in said
+
+
 def test_contracts_are_of_the_users_own_plugins_once_each(tmp_path):
     (tmp_path / "feeds").mkdir()
     (tmp_path / "feeds" / "mine.py").write_text(

@@ -10,9 +10,10 @@ import httpx
 import pytest
 from flask import Flask, Response, request
 
-from feedkit.web import backstage, front
+from feedkit.web import backstage, bodies, front
 from feedkit.web.backstage import Backstage
-from feedkit.web.front import SKELETON, Front
+from feedkit.web.bodies import INTERACTIONS
+from feedkit.web.front import SKELETON, Front, Stages
 
 FEED = "at://did:plc:x/app.bsky.feed.generator/"
 
@@ -45,8 +46,8 @@ def behind():
 
 @asynccontextmanager
 async def client(behind, threads=4):
-    stages = [Backstage(behind.app.wsgi_app, threads) for _ in range(2)]
-    made = Front(*stages, {"new": False, "spoken": True})
+    stages = Stages(*(Backstage(behind.app.wsgi_app, threads) for _ in range(3)))
+    made = Front(stages, {"new": False, "spoken": True})
     transport = httpx.ASGITransport(made)
     async with httpx.AsyncClient(transport=transport, base_url="http://feeds") as asks:
         asks.front = made
@@ -218,23 +219,65 @@ def test_what_is_kept_is_bounded(behind, monkeypatch):
     run(test)
 
 
+WHO = {"authorization": "Bearer x", "content-type": "a/b"}
+
+
 def test_a_body_arrives_whole_and_too_much_is_refused(behind):
     async def test():
         async with client(behind) as asks:
-            await asks.post("/x", content=b"[1]" * 1000, headers={"content-type": "a/b"})
+            await asks.post(INTERACTIONS, content=b"[1]" * 1000, headers=WHO)
             _, headers, body = behind.asked[0]
             assert (body, headers["Content-Type"]) == (b"[1]" * 1000, "a/b")
             assert headers["Content-Length"] == "3000"
-            answer = await asks.post("/x", content=b"x" * (front.MOST_BODY + 1))
-            assert (answer.status_code, answer.json()["error"]) == (413, "PayloadTooLarge")
+            for path, who in ((INTERACTIONS, WHO), ("/x", {})):
+                answer = await asks.post(path, content=b"x" * (bodies.MOST_BODY + 1), headers=who)
+                assert (answer.status_code, answer.json()["error"]) == (413, "PayloadTooLarge")
             assert len(behind.asked) == 1
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("path", "who"), [("/x", WHO), (INTERACTIONS, {}), ("/why", WHO)], ids=["other", "nobody", "page"]
+)
+def test_what_nobody_reads_is_not_held(behind, path, who):
+    async def test():
+        async with client(behind) as asks:
+            answer = await asks.post(path, content=b"x" * 1000, headers=who)
+            assert answer.status_code in (200, 405)
+            assert all(body == b"" for _, _, body in behind.asked)
+            assert asks.front._bodies._held == 0
+
+    run(test)
+
+
+def test_all_bodies_together_are_bounded(behind, monkeypatch):
+    monkeypatch.setattr(bodies, "MOST_BODIES", 2500)
+    go = asyncio.Event()
+
+    async def slowly():
+        yield b"x" * 1000
+        await go.wait()
+
+    async def test():
+        async with client(behind) as asks:
+            send = lambda: asyncio.create_task(  # noqa: E731
+                asks.post(INTERACTIONS, content=slowly(), headers=WHO)
+            )
+            waiting = [send(), send()]
+            await asyncio.sleep(0.1)
+            third = await send()
+            assert (third.status_code, third.json()["error"]) == (503, "Busy")
+            go.set()
+            assert {(await one).status_code for one in waiting} == {200}
+            assert (await send()).status_code == 200
 
     run(test)
 
 
 def test_a_request_that_does_not_arrive_is_given_up(behind, monkeypatch):
     async def test():
-        monkeypatch.setattr(front, "BODY_TIME", 0.05)
+        monkeypatch.setattr(bodies, "BODY_TIME", 0.05)
 
         async def slowly():
             yield b"x"
@@ -254,9 +297,10 @@ def test_too_many_at_once_are_told_to_come_back(behind, monkeypatch):
         behind.go.clear()
         async with client(behind, threads=2) as asks:
             waiting = [asyncio.create_task(page(asks, cursor=f"0.{n}.1")) for n in range(8)]
-            waiting += [asyncio.create_task(asks.get(f"/{n}")) for n in range(8)]
+            mine = f"{SKELETON}?feed={FEED}mine&cursor="
+            waiting += [asyncio.create_task(asks.get(f"{mine}{n}")) for n in range(8)]
             await asyncio.sleep(0.1)
-            for refused in (await page(asks), await asks.get("/x")):
+            for refused in (await page(asks), await asks.get(mine), await asks.get("/x")):
                 assert (refused.status_code, refused.json()["error"]) == (503, "Busy")
                 assert refused.headers["retry-after"] == "1"
             behind.go.set()
@@ -266,11 +310,12 @@ def test_too_many_at_once_are_told_to_come_back(behind, monkeypatch):
     run(test)
 
 
-def test_those_who_wait_for_something_else_hold_up_no_shared_feed(behind):
+@pytest.mark.parametrize("path", ["/why?n=", f"{SKELETON}?feed={FEED}mine&cursor="])
+def test_those_who_wait_for_something_else_hold_up_no_shared_feed(behind, path):
     async def test():
         behind.go.clear()
         async with client(behind, threads=2) as asks:
-            waiting = [asyncio.create_task(asks.get(f"/{n}")) for n in range(8)]
+            waiting = [asyncio.create_task(asks.get(f"{path}{n}")) for n in range(8)]
             await asyncio.sleep(0.1)
             shared = asyncio.create_task(page(asks))
             await asyncio.sleep(0.1)

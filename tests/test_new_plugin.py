@@ -22,12 +22,12 @@ def project(tmp_path, capsys, monkeypatch):
 
 
 def test_plugins_of_every_kind_and_their_tests(project, capsys, tmp_path):
-    for kind in ("filter", "ranker", "selector", "hydrator"):
+    for kind in ("filter", "viewer_filter", "ranker", "selector", "hydrator"):
         assert run(["new", "plugin", f"my-{kind}", "--kind", kind]) == 0
         said = capsys.readouterr().out
         assert f"wrote feeds/my_{kind}.py\nwrote tests/test_my_{kind}.py\n" in said
         cls = discover(project / "feeds").plugins[kind][f"my_{kind}"]
-        assert cls.__name__ == f"My{kind.title()}"
+        assert cls.__name__ == f"My{kind.title().replace('_', '')}"
         check_plugin(cls)
     assert "write `my_hydrator_at_least` under filter:" in said
     config = (project / "config.yaml").read_text()
@@ -35,9 +35,10 @@ def test_plugins_of_every_kind_and_their_tests(project, capsys, tmp_path):
         "        - calm ",
         "        - my_filter: 3\n        - not: my_hydrator_at_least\n        - calm ",
     )
-    config = config.replace("rank: gravity", "rank: my_ranker\n    select: {my_selector: 9}")
+    config = config.replace("rank: gravity", "rank: my_ranker\n    select: {my_selector: 9}\n    viewer: {my_viewer_filter: 50}")
     (project / "config.yaml").write_text(config)
     assert load_config(project / "config.yaml", {}).feeds["birds"].rank.yaml_name() == "my_ranker"
+    assert "my_viewer_filter" in (project / "config.schema.json").read_text()
     environment = installed(tmp_path / "installed")
     done = subprocess.run(["pytest", "tests"], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout

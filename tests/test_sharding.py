@@ -24,9 +24,10 @@ from storing import (
 )
 from test_fold import FEEDS, World
 
+from feedkit.cli import run
 from feedkit.event import Frame
 from feedkit.handover import noting_first, take_over, wait_for_first
-from feedkit.sharding import Shard, account_of, parse_shard
+from feedkit.sharding import Shard, account_of, numbered_shard, parse_shard
 from feedkit.store import Store, StoreError
 from feedkit.store.cursors import Superseded
 
@@ -47,6 +48,54 @@ def test_a_shard_is_written_i_n(text, shard):
 def test_what_is_no_shard_is_refused(text):
     with pytest.raises(ValueError, match="is no shard"):
         parse_shard(text)
+
+
+@pytest.mark.parametrize(
+    ("environ", "shard"),
+    [
+        ("DYNO=worker.2 FEEDKIT_SHARDS=2", (2, 2)),
+        ("HONCHO_PROCESS_NAME=worker.1 FEEDKIT_SHARDS=3", (1, 3)),
+        ("HONCHO_PROCESS_NAME=worker.3 DYNO=run.1234 FEEDKIT_SHARDS=3", (3, 3)),
+        ("DYNO=worker.1 FEEDKIT_SHARDS=1", None),
+        ("FEEDKIT_SHARDS=1", None),
+        ("DYNO=worker.2", None),
+        ("DYNO=worker.2 FEEDKIT_SHARDS=", None),
+    ],
+)
+def test_the_runner_numbers_its_processes(environ, shard):
+    assert numbered_shard(variables(environ)) == shard
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ("FEEDKIT_SHARDS=2", "neither HONCHO_PROCESS_NAME nor DYNO is set"),
+        ("DYNO=worker FEEDKIT_SHARDS=2", "DYNO is 'worker', and not such as worker.2"),
+        ("DYNO=web.0 FEEDKIT_SHARDS=2", "DYNO is 'web.0'"),
+        ("DYNO=worker.3 FEEDKIT_SHARDS=2", "but this process is worker.3 (DYNO): set FEEDKIT_SH"),
+        ("DYNO=worker.2 FEEDKIT_SHARDS=1", "FEEDKIT_SHARDS=1, but this process is worker.2"),
+        ("DYNO=worker.2 FEEDKIT_SHARDS=1/2", "'1/2' is no number of shards"),
+        ("DYNO=worker.2 FEEDKIT_SHARDS=0", "'0' is no number of shards"),
+        ("DYNO=worker.2 FEEDKIT_SHARDS=1001", "'1001' is no number of shards"),
+        ("DYNO=worker.2 FEEDKIT_SHARDS=2 FEEDKIT_SHARD=2/2", "are both set; unset one of them"),
+    ],
+)
+def test_a_process_that_does_not_know_its_number_says_so(
+    environ, said, tmp_path, monkeypatch, capsys
+):
+    for name in ("DYNO", "HONCHO_PROCESS_NAME", "FEEDKIT_SHARD"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables(environ).items():
+        monkeypatch.setenv(name, value)
+    for verb in ("worker", "ingest"):
+        assert run([verb, "--config", str(tmp_path / "no.yaml")]) == 1
+        assert said in capsys.readouterr().err
+        run([verb, "--shard", "1/2", "--config", str(tmp_path / "no.yaml")])
+        assert "no.yaml" in capsys.readouterr().err, "who says it on the command line is heard"
+
+
+def variables(text):
+    return dict(one.split("=", 1) for one in text.split())
 
 
 def test_the_accounts_of_a_shard_never_change():

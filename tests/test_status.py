@@ -45,6 +45,7 @@ def test_a_service_that_is_well(store):
     ("changes", "says"),
     [
         ({"behind": 100}, "what is stored is 100 seconds old; it comes late"),
+        ({"behind": -100}, "its clock is 100 seconds ahead of this machine's; set this machine's"),
         ({"behind": 7300, "reading": None}, "2 hours old; nobody reads it: start `feedkit worker`"),
         ({"behind": 100, "silent": 90}, "nothing has arrived for 9"),
         ({"behind": 700, "reading": 600}, "who reads it was last heard of 10 minutes ago; start"),

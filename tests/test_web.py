@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from feedkit import Everything, Gravity, Newest, Pin
+from feedkit import Everything, Gravity, Newest, NotInterested, Pin, Spoken
 from feedkit.event import PostWritten
 from feedkit.post import Image, Post
 from feedkit.ranking import take_snapshot
@@ -252,3 +252,18 @@ def test_answers_have_the_lexicons_keys(client):
         schema = main["output"]["schema"]
         body = client.get(f"/xrpc/app.bsky.feed.{path}?{query}").get_json()
         assert set(schema["required"]) <= body.keys() <= schema["properties"].keys()
+
+
+def test_caches_on_the_way_are_told_whose_a_page_is(store):
+    feeds = {
+        "new": feed("new"),
+        "mine": feed("mine", viewer=(NotInterested(),)),
+        "spoken": feed("spoken", select=(Spoken(),)),
+    }
+    made = replace(SERVICE, feeds=feeds)
+    store.sync_feeds(dict.fromkeys(feeds, ""))
+    client = create_app(made, store).test_client()
+    headers = {name: client.get(f"{SKELETON}?feed={uri(name)}").headers for name in feeds}
+    assert headers["mine"]["Cache-Control"] == "private, no-store"
+    assert headers["spoken"]["Vary"] == "Accept-Language"
+    assert not {"Cache-Control", "Vary"} & set(headers["new"].keys())

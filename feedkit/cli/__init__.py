@@ -21,6 +21,7 @@ from feedkit.cli import (  # noqa: F401 (they add their verbs)
     reading,
     replaying,
     running,
+    schema,
     scoring,
     watching,
 )

@@ -13,14 +13,15 @@ import click
 
 from feedkit.cli.group import Mistake, cli, config_was_named, count, feed_called, load, with_config
 from feedkit.cli.new_plugin import Kind, new_plugin
+from feedkit.cli.schema import write_schema
 
 
 @cli.command(short_help="Make a project, or a plugin in it.")
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.argument("name", required=False)
 @click.option(
-    "--kind", type=click.Choice(["filter", "ranker", "selector", "hydrator"]), default="filter",
-    show_default=True, help="What kind of plugin.",
+    "--kind", type=click.Choice(["filter", "viewer_filter", "ranker", "selector", "hydrator"]),
+    default="filter", show_default=True, help="What kind of plugin.",
 )  # fmt: skip
 def new(directory: Path, name: str | None, kind: Kind) -> None:
     """Make DIRECTORY with a configuration, an example plugin and what a PaaS needs.
@@ -40,6 +41,7 @@ def new(directory: Path, name: str | None, kind: Kind) -> None:
             )
         for written in _copied(directory):
             click.echo(f"wrote {written}")
+        click.echo(f"wrote {write_schema(directory)}")
     except OSError as error:
         raise Mistake(f"{error.filename or directory}: cannot be made: {error.strerror}") from error
     change = "" if directory.resolve() == Path.cwd() else f"  cd {shlex.quote(str(directory))}\n"
@@ -111,12 +113,13 @@ def test(config: Path, feeds: tuple[str, ...]) -> int:
     return 1 if failed else 0
 
 
-@cli.command(short_help="List the filters, rankers and selectors.")
+@cli.command(short_help="List the plugins, or describe one.")
 @with_config
 @click.argument("name", required=False)
 def plugins(config: Path, name: str | None) -> None:
-    """List all filters, rankers and selectors, your own in feeds/ included, or describe the one
-    called NAME."""
+    """List all plugins, your own in feeds/ included, or describe the one called NAME: filters,
+    viewer filters (what is for whoever opens a feed), rankers, selectors and hydrators (what finds
+    out what a post does not carry)."""
     from feedkit.config.discover import discover
     from feedkit.config.problems import did_you_mean, shorten
     from feedkit.reference import describe, listing

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from feedkit.cli.group import Mistake, cli, count, load, log_to_stderr, open_checked, with_config
 from feedkit.cli.processes import GRACE, stop_on_signal, together
@@ -43,10 +44,29 @@ class _ShardType(click.ParamType):  # type: ignore[type-arg]
             self.fail(str(error), param, ctx)
 
 
+def _one_of_several(ctx: click.Context, param: click.Parameter, shard: Any) -> Shard | None:
+    """The shard that is named, else the one that $FEEDKIT_SHARDS makes of this process."""
+    from feedkit.sharding import numbered_shard
+
+    if ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE:
+        return shard  # type: ignore[no-any-return]
+    of = os.environ.get("FEEDKIT_SHARDS")
+    if shard and of:
+        raise Mistake(
+            f"FEEDKIT_SHARD={shard} and FEEDKIT_SHARDS={of} are both set; unset one of them: the "
+            "first tells a process which one it is, by the second it sees that by its name"
+        )
+    try:
+        return shard or numbered_shard(os.environ)
+    except ValueError as error:
+        raise Mistake(str(error)) from error
+
+
 with_shard = click.option(
-    "--shard", type=_ShardType(), envvar="FEEDKIT_SHARD",
+    "--shard", type=_ShardType(), envvar="FEEDKIT_SHARD", callback=_one_of_several,
     help="Read as the i-th of n ingests that share the accounts, such as 1/3; also $FEEDKIT_SHARD. "
-    "Needs PostgreSQL.",
+    "Where a runner numbers its processes (worker.1, worker.2, …), $FEEDKIT_SHARDS, which is n, "
+    "does for all of them. Needs PostgreSQL.",
 )  # fmt: skip
 
 
@@ -55,7 +75,7 @@ def check_shard(service: Service, shard: Shard | None) -> None:
     if shard and service.store.startswith("sqlite"):
         raise Mistake(
             f"--shard {shard}: the store {service.store} is SQLite, which one process writes; "
-            "leave --shard out, or name a PostgreSQL under store:"
+            "leave --shard ($FEEDKIT_SHARD, $FEEDKIT_SHARDS) out, or name a PostgreSQL under store:"
         )
 
 

@@ -7,7 +7,7 @@ import inspect
 import json
 from pathlib import Path
 
-from feedkit.config.annotations import keys_of
+from feedkit.config.annotations import Registry, keys_of
 from feedkit.config.discover import Found, built_in
 from feedkit.config.keys import (
     STREAMS,
@@ -126,8 +126,12 @@ def config_page() -> str:
 
 def schema_page() -> str:
     """docs/config.schema.json, for editors."""
-    schema = json_schema(built_in().plugins)
-    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+    return schema_text(built_in().plugins)
+
+
+def schema_text(plugins: Registry) -> str:
+    """The JSON Schema of a configuration that can use these plugins, as a file has it."""
+    return json.dumps(json_schema(plugins), indent=1, ensure_ascii=False) + "\n"
 
 
 PAGES = {

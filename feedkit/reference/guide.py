@@ -92,8 +92,10 @@ feeds:
 ```
 
 `feedkit check` reports every mistake in one run, each with file, line, column, what is wrong and
-what to write instead. Editors that know JSON Schema complete and check while you write: put
-`# yaml-language-server: $schema=docs/config.schema.json` on the first line.
+what to write instead. Editors that know JSON Schema complete and check while you write: `feedkit
+schema config.schema.json` writes one that knows your own plugins, too, and the first line of the
+configuration names it: `# yaml-language-server: $schema=config.schema.json`. A project made by
+`feedkit new` has both; run the command again when your plugins have changed.
 
 ## How values are written
 

@@ -91,7 +91,9 @@ def explain(error: Exception, place: str) -> StoreError:
         for part, meaning in _CONNECTING:
             if part in said:
                 return StoreError(f"store {place}: {meaning} ({said})")
-        return Unavailable(f"store {place}: the server cannot be reached ({said})")
+        lost = "server closed the connection" in said
+        meaning = "the connection was lost" if lost else "the server cannot be reached"
+        return Unavailable(f"store {place}: {meaning} ({said})")
     return StoreError(f"store {place}: {said}")
 
 
@@ -101,7 +103,8 @@ def _first(error: Exception) -> Exception:
     before: BaseException | None = error
     while before is not None and "cannot rollback" in str(before):
         before = before.__context__
-    return before if isinstance(before, (StoreError, *DRIVER_ERRORS)) else error
+    known = isinstance(before, (StoreError, *DRIVER_ERRORS))
+    return before if known and isinstance(before, Exception) else error
 
 
 # While a connection is made psycopg has no SQLSTATE, only the server's words.

@@ -21,7 +21,7 @@ from feedkit.plugin import COUNTS, Filter, Hydrator, Pinned, Plugin, Ranker, Sel
 from feedkit.post import Counts, Post, Request
 from feedkit.testing.corpus import corpus
 from feedkit.testing.explaining import check_reasons, check_terms
-from feedkit.testing.failure import ContractBroken, broken, show, timed
+from feedkit.testing.failure import ContractBroken, broken, no_score, show, timed
 from feedkit.testing.posts import request
 from feedkit.testing.viewers import check_viewer_filter, check_viewer_needs, requests
 from feedkit.testing.voting import voted
@@ -129,7 +129,7 @@ def _check_filter(plugin: Filter, posts: Sequence[Post]) -> None:
             )
         verdicts.append(verdict)
         if verdict:
-            _check_found(plugin, index, post)
+            check_found(plugin, index, post)
     copy = pickle.loads(pickle.dumps(plugin))
     for post, verdict in zip(reversed(posts), reversed(verdicts), strict=True):
         if copy.decide(post) is not verdict:
@@ -143,7 +143,9 @@ def _check_filter(plugin: Filter, posts: Sequence[Post]) -> None:
 _PURE = "match must depend on the post and the parameters alone"
 
 
-def _check_found(plugin: Filter, index: Matcher, post: Post) -> None:
+def check_found(plugin: Filter, index: Matcher, post: Post) -> None:
+    """Raise `ContractBroken` where `index`, of the feed «feed» with the filter `plugin`, drops `post`,
+    which it keeps."""
     if "feed" not in index.match(post):
         raise broken(
             plugin,
@@ -160,10 +162,8 @@ def _check_ranker(plugin: Ranker, posts: Sequence[Post]) -> None:
     for asked in requests(posts):
         scores = _scores(plugin, asked, posts)
         for post, score in zip(posts, scores, strict=True):
-            if isinstance(score, bool) or not isinstance(score, (int, float)):
-                raise broken(plugin, f"gives {show(post)} {score!r}, which is no number")
-            if not math.isfinite(score):
-                raise broken(plugin, f"gives {show(post)} {score}; scores must be finite")
+            if wrong := no_score(score):
+                raise broken(plugin, f"gives {show(post)} {wrong}")
         if _scores(plugin, asked, posts) != scores:
             raise broken(plugin, "scores the same posts differently the second time")
         turned = _scores(plugin, asked, posts[::-1])[::-1]

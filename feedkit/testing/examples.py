@@ -17,11 +17,13 @@ from msgspec.structs import replace
 
 from feedkit.duration import duration_text
 from feedkit.explain import explain
-from feedkit.plugin import Plugin
+from feedkit.matcher import Matcher
+from feedkit.plugin import Filter, Plugin
 from feedkit.post import Post
 from feedkit.ranking import rank
 from feedkit.settings import Example, ExampleVote, FeedConfig, Service
-from feedkit.testing.contract import check_plugin
+from feedkit.testing.contract import check_found, check_plugin
+from feedkit.testing.failure import ContractBroken, no_score
 from feedkit.testing.posts import ALICE, NOW, post, request, vote
 
 Written = str | Example
@@ -91,9 +93,11 @@ def _feature(value: object) -> object:
 
 
 def _verdict(feed: FeedConfig, one: Written, wanted: bool) -> str | None:
-    verdict = explain(feed.filter, as_post(one))
+    tried = as_post(one)
+    verdict = explain(feed.filter, tried)
     if (verdict.verdict is True) == wanted:
-        return None
+        dropped = _dropped(feed.filter, tried) if wanted else ""
+        return f"{feed.place}: should be in, but {dropped}" if dropped else None
     undecided = ", but what the filters marked ? ask for is not known here"
     return "\n".join(
         (
@@ -104,6 +108,21 @@ def _verdict(feed: FeedConfig, one: Written, wanted: bool) -> str | None:
     )
 
 
+def _dropped(filter: Filter, post: Post) -> str:
+    """Why the look-up by keys never asks `filter` about `post`, which it keeps, or nothing."""
+    if "feed" in Matcher({"feed": filter}).match(post):
+        return ""
+    for part in reversed(list(filter.walk())):  # the innermost is to blame
+        try:
+            if isinstance(part, Filter) and part.decide(post):
+                check_found(part, Matcher({"feed": part}), post)
+        except ContractBroken as error:
+            return str(error)
+        except Exception:
+            continue  # it was not made for this post, such as the filter of a quoted one
+    return f"the keys() of {filter.yaml_name()} do not find it"
+
+
 def _order(feed: FeedConfig) -> str | None:
     """Ranks the posts as the ranking job does. Equal ones come newest first there, and the last
     written first here: an order that nothing but chance keeps is no order."""
@@ -111,9 +130,15 @@ def _order(feed: FeedConfig) -> str | None:
     posts = {number: _counted(one, number) for number, one in enumerate(wanted)}
     newest_first = sorted(posts.items(), key=lambda item: (item[1].sort_at, item[0]), reverse=True)
     try:
-        scores = feed.rank.score_many(list(posts.values()), request())
+        scores = list(feed.rank.score_many(list(posts.values()), request()))
     except Exception as error:  # `rank` would go on, newest first
         return f"{feed.place}: {feed.rank.yaml_name()} failed: {type(error).__name__}: {error}"
+    name = feed.rank.yaml_name()
+    if len(scores) != len(posts):
+        return f"{feed.place}: {name} gave {len(scores)} scores to {len(posts)} posts"
+    for number, score in enumerate(scores):
+        if wrong := no_score(score):
+            return f"{feed.place}: {name} gave {_short(wanted[number])} {wrong}"
     came = rank(feed, newest_first[: feed.depth], NOW)
     if came == list(posts):
         return None

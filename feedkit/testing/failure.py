@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
@@ -25,6 +26,13 @@ def timed(plugin: Plugin, work: Callable[[], Any], post: Post) -> tuple[Any, flo
     except Exception as error:
         raise broken(plugin, f"raises {type(error).__name__} for {show(post)}: {error}") from error
     return result, perf_counter() - began
+
+
+def no_score(score: object) -> str:
+    """What is wrong with a score, or nothing."""
+    if isinstance(score, bool) or not isinstance(score, (int, float)):
+        return f"{score!r:.60}, which is no number"
+    return "" if math.isfinite(score) else f"{score}; scores must be finite"
 
 
 def show(post: Post) -> str:

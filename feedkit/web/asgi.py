@@ -6,10 +6,10 @@ from feedkit.settings import Service
 from feedkit.store import Store
 from feedkit.web.app import create_app
 from feedkit.web.backstage import Backstage
-from feedkit.web.front import Front
+from feedkit.web.front import Front, Stages
 from feedkit.web.watch import Watch
 
-SHARING, OTHER = 3, 6  # threads; each has a connection to the store
+SHARING, VIEWERS, PEOPLE = 3, 6, 1  # threads; each has a connection to the store
 
 
 def shared_feeds(service: Service) -> dict[str, bool]:
@@ -26,10 +26,14 @@ def create_front(service: Service | None = None, store: Store | None = None) -> 
     """The application as gunicorn serves it, `feedkit.web.asgi:create_front()`; see
     `feedkit.web.app.create_app`."""
     app = create_app(service, store)
-    sharing, other = Backstage(app.wsgi_app, SHARING), Backstage(app.wsgi_app, OTHER)
+    stages = Stages(
+        Backstage(app.wsgi_app, SHARING),
+        Backstage(app.wsgi_app, VIEWERS),
+        Backstage(app.wsgi_app, PEOPLE, most=8),
+    )
     feeds = app.config["SERVICE"].feeds.values()
     front = Watch(
-        sharing, other, shared_feeds(app.config["SERVICE"]),
+        stages, shared_feeds(app.config["SERVICE"]),
         [feed.name for feed in feeds if feed.served], app.config["STORE"],
     )  # fmt: skip
     app.config["WATCH"] = front

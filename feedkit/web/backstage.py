@@ -48,10 +48,10 @@ class Answer(NamedTuple):
 
 
 class Backstage:
-    """The WSGI application `app` for calls from an event loop."""
+    """The WSGI application `app` for calls from an event loop, `most` of them at a time."""
 
-    def __init__(self, app: Callable[..., Iterable[bytes]], threads: int) -> None:
-        self._app = app
+    def __init__(self, app: Callable[..., Iterable[bytes]], threads: int, most: int = 0) -> None:
+        self._app, self._most = app, most
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="web")
         self.waiting = 0
         self._late = 0
@@ -59,7 +59,7 @@ class Backstage:
     async def call(self, scope: Scope, body: bytes, without: Collection[bytes] = ()) -> Answer:
         """What the application answers to the request `scope` (ASGI) with this body; the headers
         `without` are kept from it. Raises `Busy`, after `LONGEST` seconds at the latest."""
-        if self.waiting >= MOST_WAITING:
+        if self.waiting >= (self._most or MOST_WAITING):
             raise Busy("Busy", "too many are asking just now; try again")
         given = environ(scope, body, without)
         until = time.monotonic() + LONGEST

@@ -16,16 +16,16 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from feedkit.web.backstage import Answer, Backstage, Busy, Message, Receive, Scope, Send
+from feedkit.web.bodies import INTERACTIONS, Bodies, Refused
 
 log = logging.getLogger(__name__)
 
 SKELETON = "/xrpc/app.bsky.feed.getFeedSkeleton"
+PEOPLE = ("/", "/why")
 FRESH = 0.5  # seconds for which a page is served again without a look at the store
 PATIENCE = 0.3  # seconds that a reader waits for a fresh page where a stale one is at hand
 STALE = 600.0  # seconds for which the last good page stands in
 MOST = 16_000_000  # bytes of pages
-MOST_BODY = 256_000  # bytes of a request
-BODY_TIME = 10.0  # seconds for a request to arrive
 MOST_KEYS = 10_000  # queries whose meaning is remembered
 LONGEST_QUERY = 1_000  # bytes of a query that may be remembered
 WHO = frozenset({b"authorization", b"cookie"})  # the headers that say who asks
@@ -44,13 +44,27 @@ class Kept(NamedTuple):
     answer: Answer
 
 
+class Stages(NamedTuple):
+    """Threads for each kind of request, so that none can hold up the others. `sharing`: pages that
+    are the same for everybody, and what says how the service is; `viewers`: whoever must be known
+    first, which may take the network; `people`: pages for people, which may take long."""
+
+    sharing: Backstage
+    viewers: Backstage
+    people: Backstage
+
+    def for_path(self, path: str) -> Backstage:
+        if path in (SKELETON, INTERACTIONS):
+            return self.viewers
+        return self.people if path in PEOPLE else self.sharing
+
+
 class Front:
     """The ASGI application. `shared`: the feeds whose pages are the same for everybody, each with
     whether they depend on the languages that are asked for. `counts`: what became of requests."""
 
-    def __init__(self, sharing: Backstage, other: Backstage, shared: Mapping[str, bool]) -> None:
-        # Threads of their own: who must wait for a viewer's key holds up no shared feed.
-        self._sharing, self._other, self._shared = sharing, other, dict(shared)
+    def __init__(self, stages: Stages, shared: Mapping[str, bool]) -> None:
+        self._stages, self._shared, self._bodies = stages, dict(shared), Bodies()
         self._pages: OrderedDict[Key, Kept] = OrderedDict()  # the least recently used first
         self._size = 0
         self._keys: dict[bytes, Key | None] = {}
@@ -135,7 +149,7 @@ class Front:
 
     async def _ask(self, key: Key, scope: Scope) -> Kept:
         made = asyncio.get_running_loop().time()
-        answer = await self._sharing.call(scope, b"", without=WHO)
+        answer = await self._stages.sharing.call(scope, b"", without=WHO)
         kept = Kept(made, *_messages(answer), answer)
         if answer.status == 200:  # an error is not remembered, only shared by who asks meanwhile
             self._keep(key, kept)
@@ -166,17 +180,12 @@ class Front:
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.counts["passed"] += 1
         try:
-            async with asyncio.timeout(BODY_TIME):
-                body = await _body(receive)
-        except TimeoutError:
-            await _refuse(send, 408, "RequestTimeout", "the request took too long to arrive")
-            return
-        if body is None:
-            message = f"a request may have {MOST_BODY:,} bytes at most"
-            await _refuse(send, 413, "PayloadTooLarge", message)
+            body = await self._bodies.read(scope, receive)
+        except Refused as error:
+            await _refuse(send, error.status, error.error, error.message)
             return
         try:
-            answer = await self._other.call(scope, body)
+            answer = await self._stages.for_path(scope["path"]).call(scope, body)
         except Busy as error:
             await _refuse(send, 503, error.error, error.message)
             return
@@ -187,25 +196,11 @@ class Front:
         while True:
             kind = (await receive())["type"]
             if kind == "lifespan.shutdown":
-                self._sharing.close()
-                self._other.close()
+                for stage in self._stages:
+                    stage.close()
             await send({"type": f"{kind}.complete"})
             if kind == "lifespan.shutdown":
                 return
-
-
-async def _body(receive: Receive) -> bytes | None:
-    """The body of a request; None where it is too long."""
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return bytes(body)
-        body += message.get("body", b"")
-        if len(body) > MOST_BODY:
-            return None
-        if not message.get("more_body"):
-            return bytes(body)
 
 
 def _messages(answer: Answer) -> tuple[Message, Message]:

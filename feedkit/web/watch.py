@@ -15,8 +15,8 @@ from feedkit.heartbeat import Pulse
 from feedkit.heartbeat.figures import BOUNDS, Requests, Serving
 from feedkit.heartbeat.pulse import EVERY
 from feedkit.store import Store
-from feedkit.web.backstage import Backstage, Message, Receive, Scope, Send
-from feedkit.web.front import SKELETON, Front
+from feedkit.web.backstage import Message, Receive, Scope, Send
+from feedkit.web.front import SKELETON, Front, Stages
 
 MOST_FEEDS = 1000  # of which figures are kept; those that are asked for later are "" together
 MOST_QUERIES = 10_000  # of which is remembered which feed they name
@@ -27,10 +27,9 @@ class Watch(Front):
     """A front that is watched. `feeds`: the names of all those that are served."""
 
     def __init__(
-        self, sharing: Backstage, other: Backstage, shared: Mapping[str, bool],
-        feeds: Collection[str], store: Store,
-    ) -> None:  # fmt: skip
-        super().__init__(sharing, other, shared)
+        self, stages: Stages, shared: Mapping[str, bool], feeds: Collection[str], store: Store
+    ) -> None:
+        super().__init__(stages, shared)
         self._feeds, self._store = frozenset(feeds), store
         self._requests: dict[str, Requests] = {}
         self._named: dict[bytes, str] = {}

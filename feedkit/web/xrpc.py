@@ -81,6 +81,10 @@ def get_feed_skeleton() -> Response:
     except SignInFirst as error:
         raise XrpcError("AuthMissing", str(error), 401) from error
     response = Response(_encode(skeleton(feed, found)), content_type="application/json")
+    if feed.personal:  # a cache on the way must give nobody the page of another
+        response.headers["Cache-Control"] = "private, no-store"
+    elif feed.by_language:
+        response.headers["Vary"] = "Accept-Language"
     if said := (asker.languages if feed.by_language else feed.languages):
         response.headers["Content-Language"] = ", ".join(said)
     return response
