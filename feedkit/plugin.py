@@ -17,7 +17,7 @@ from feedkit.accounts import NotKnownYet
 from feedkit.base import Plugin
 from feedkit.context import Context
 from feedkit.keys import Key, commonness
-from feedkit.needs import COUNTS, needs_of
+from feedkit.needs import COUNTS, STORED, needs_of
 from feedkit.ordering import Pinned, Ranker, Selector, Term
 from feedkit.post import Post
 
@@ -92,6 +92,21 @@ class Filter(Plugin):
 
     def __invert__(self) -> Filter:
         return Not(filter=self)
+
+
+def too_early(filter: Filter) -> str:
+    """What `filter` needs that no post has when it arrives, with the remedy, or nothing."""
+    if wrong := needs_of([filter]) & STORED:
+        return (
+            f"needs {', '.join(sorted(wrong))}, which no post has when it arrives; use the "
+            "selector at_least, which looks when the feed is ranked"
+        )
+    if wrong := {need for need in needs_of([filter]) if "." in need}:
+        return (
+            f"needs {', '.join(sorted(wrong))}, and nobody asks for a feed when a post arrives; "
+            "derive it from ViewerFilter"
+        )
+    return ""
 
 
 class All(Filter):

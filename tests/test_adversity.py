@@ -214,7 +214,7 @@ feeds:
             self.fill(messages, store)
             return contents(store)
 
-    def read_all(self, network, most=30):
+    def read_all(self, network, most=60):
         """Run `feedkit ingest` until all is stored."""
         with self.start("ingest") as ingest:
             ingest.until(lambda: self.cursor() == network.last, "end of the stream", most)
@@ -248,6 +248,12 @@ class Command(Process):
             cwd=folder, start_new_session=True, stdin=subprocess.DEVNULL,
             stdout=self._file, stderr=subprocess.STDOUT,
         )  # fmt: skip
+
+    def until(self, condition, what, seconds=60):
+        super().until(condition, what, seconds)
+
+    def ended(self):
+        return self.process.wait(60)
 
 
 def logs(folder):
@@ -360,7 +366,7 @@ def test_a_disk_without_a_single_byte(folder, small):
         ends_with(jobs, "its disk cannot be read or written; is it full? If not, check the disk")
     ballast.unlink()
     with service.start("jobs", "--once") as jobs:
-        assert jobs.process.wait(20) == 0, jobs.said
+        assert jobs.process.wait(60) == 0, jobs.said
 
 
 # ---- a database that may only be read
@@ -389,7 +395,7 @@ def test_a_read_only_file_ends_ingest_and_nothing_else(folder):
             with service.start("ingest", prefix=prefix) as ingest:
                 ends_with(ingest, says)
             with service.start("jobs", "--once", prefix=prefix) as jobs:
-                assert jobs.process.wait(20) == 1
+                assert jobs.process.wait(60) == 1
             assert says in jobs.said
             assert "Traceback" not in jobs.said
             assert page(web, "words") == there
@@ -563,7 +569,7 @@ def test_postgresql_that_may_only_be_read(folder, postgres):
                     with service.start("ingest") as ingest:
                         ends_with(ingest, "the server is read-only; is this a replica?")
                 with service.start("jobs", "--once") as jobs:
-                    assert jobs.process.wait(20) == 1
+                    assert jobs.process.wait(60) == 1
                 assert "the server is read-only; is this a replica?" in jobs.said
                 assert page(web, "words") == there
             finally:
@@ -670,10 +676,10 @@ def test_a_clock_that_is_hours_wrong(folder, set_clock, hours, says):
         service.read_all(network)
         expected = service.untroubled(network.messages)
         with service.start("jobs", "--once") as jobs:
-            assert jobs.process.wait(20) == 0, jobs.said
+            assert jobs.process.wait(60) == 0, jobs.said
         assert service.contents() == expected
         with service.start("status") as status:
-            assert status.process.wait(20) == 1
+            assert status.process.wait(60) == 1
         assert says in status.said
         with service.store() as store:
             store.mark_asked("best", 0)
@@ -711,7 +717,7 @@ def test_a_clock_that_is_set_while_the_jobs_run(folder, set_clock, years):
         at = micros(datetime.now(UTC)) + right * SECOND
         with service.store() as store:
             store.db.run("UPDATE feeds SET asked_at = ?", (at,))
-        jobs.until(lambda: at <= service.ranked_at() < at + HOUR, "ranking by the right clock", 15)
+        jobs.until(lambda: at <= service.ranked_at() < at + HOUR, "ranking by the right clock")
         assert jobs.stop() == 0
     assert ("clock was set back by 1095 days; the jobs go on" in jobs.said) == (years < 0)
 
@@ -873,7 +879,7 @@ def test_a_stream_whose_numbers_jump(folder):
     assert reason in told
     assert all(one in told for one in shown), told
     with service.start("status") as status:
-        status.process.wait(20)
+        status.process.wait(60)
     assert "gap" in status.said
     assert "backfill" in status.said, status.said
 

@@ -306,6 +306,29 @@ class ByBeauty(Ranker):
     ]
 
 
+@pytest.mark.parametrize(
+    ("needs", "told"),
+    [
+        ('{"likes"}', "hot needs likes, which no post has when it arrives; use the selector"),
+        ('{"viewer.follows", "likes"}', "hot needs likes, which no post has when it arrives"),
+        ('{"viewer.follows"}', "hot needs viewer.follows, and nobody asks for a feed when a post"),
+        ('{"beauty"}', "no hydrator provides 'beauty'"),
+    ],
+)
+def test_a_filter_that_would_wait_for_ever(tmp_path: Path, needs: str, told: str) -> None:
+    hot = f"""
+from feedkit import Filter
+class Hot(Filter):
+    "The liked."
+    needs = {needs}
+    def match(self, post):
+        return post.likes > 3
+"""
+    for filter, path in (("hot", ""), ("{all: [{not: hot}]}", ".all[0].not")):
+        (said,) = wrong(tmp_path, f"feeds: {{birds: {{filter: {filter}}}}}\n", hot=hot)
+        assert f"feeds.birds.filter{path}: {told}" in said
+
+
 OTHER = """
 from feedkit import Field, Hydrator
 

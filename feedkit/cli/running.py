@@ -150,7 +150,8 @@ def serve(config: Path, host: str, port: int, workers: int) -> None:
             "--worker-class", "asgi", "--logger-class", "feedkit.web.log.Logger",
             "--bind", f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
             "--workers", str(workers), "--name", "feedkit",
-            "--graceful-timeout", str(GRACE - 2), "--no-control-socket",
+            # Longer than those who ask keep a connection: who sends on one that closes gets nothing.
+            "--keep-alive", "75", "--graceful-timeout", str(GRACE - 2), "--no-control-socket",
         ],
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from feedkit.config.problems import Place, Problems, did_you_mean, in_words, sho
 from feedkit.config.validation import plain
 from feedkit.needs import STORED
 from feedkit.parameters import Parameters
-from feedkit.plugin import Hydrator, Plugin
+from feedkit.plugin import Filter, Hydrator, Plugin, too_early
 
 Made = Mapping[str, Iterable[tuple[Parameters, Place, str]]]
 
@@ -57,6 +57,13 @@ def needed(
         if said := fault(hydrator):
             problems.add(*_first(word, made), f"the hydrator {hydrator.yaml_name()}: {said}")
     return tuple(used)
+
+
+def check_needs(plugins: Iterable[tuple[Parameters, Place, str]], problems: Problems) -> None:
+    """Refuses filters that need what no hydrator can find out: their posts would wait for ever."""
+    for plugin, place, path in plugins:
+        if isinstance(plugin, Filter) and plugin.needs and (said := too_early(plugin)):
+            problems.add(place, path, f"{plugin.yaml_name()} {said}")
 
 
 def fault(hydrator: Hydrator) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from feedkit.config.build import Builder
 from feedkit.config.discover import Found, discover
-from feedkit.config.hydrators import needed
+from feedkit.config.hydrators import check_needs, needed
 from feedkit.config.keys import (
     STREAMS,
     FeedKeys,
@@ -31,7 +31,8 @@ from feedkit.config.told import check_told
 from feedkit.config.written import Written, all_feeds, read
 from feedkit.config.yamltree import Broken, MappingNode, Node, Scalar
 from feedkit.parameters import Parameters
-from feedkit.plugin import Filter
+from feedkit.needs import needs_of
+from feedkit.plugin import Filter, Hydrator
 from feedkit.settings import Examples, FeedConfig, Network, Service, Stream
 
 _BY_HAND = ("stream", "filters", "defaults", "feeds")  # the keys that need more than a type
@@ -99,6 +100,7 @@ class _Loading:
             self.builder.made,
             self.problems,
         )
+        self.refuse(feeds, hydrators)
         if self.problems or head is None or stream is None or kept is None:
             raise ConfigError(self.problems)
         network = head.network or NetworkKeys()
@@ -232,16 +234,24 @@ class _Loading:
     def link(
         self, parts: Mapping[str, Filter | None], feeds: Mapping[str, FeedConfig | None]
     ) -> None:
-        """Binds `same_as`, then refuses filters that take the whole firehose."""
+        """Binds `same_as`, and looks at what only all of it together tells."""
         filters = {name: feed.filter if feed else None for name, feed in feeds.items()}
         links = Links(parts, filters, self.builder.made, self.builder.parts_in)
         links.bind(self.problems)
         plugins = [one for several in self.builder.made.values() for one in several]
         check_files(plugins, self.path.parent, self.problems)
         check_mixes(self.builder.made, feeds, self.problems)
+
+    def refuse(
+        self, feeds: Mapping[str, FeedConfig | None], hydrators: Iterable[Hydrator]
+    ) -> None:
+        """Refuses filters that wait for ever, and those that take the whole firehose."""
+        plugins = [one for several in self.builder.made.values() for one in several]
+        check_needs(plugins, self.problems)
+        provided = {word for hydrator in hydrators for word in hydrator.provides}
         for name, feed in feeds.items():
-            if feed is None:
-                continue
+            if feed is None or needs_of([feed.filter]) - provided:
+                continue  # what is not provided is a problem already
             why = refusal(feed.filter)
             if why:
                 place = self.filter_places[name]

@@ -17,7 +17,17 @@ from feedkit.config.hydrators import fault
 from feedkit.keys import wrong_keys
 from feedkit.matcher import SLOW, Matcher
 from feedkit.needs import STORED, VOTERS
-from feedkit.plugin import COUNTS, Filter, Hydrator, Pinned, Plugin, Ranker, Selector, needs_of
+from feedkit.plugin import (
+    COUNTS,
+    Filter,
+    Hydrator,
+    Pinned,
+    Plugin,
+    Ranker,
+    Selector,
+    needs_of,
+    too_early,
+)
 from feedkit.post import Counts, Post, Request
 from feedkit.testing.corpus import corpus
 from feedkit.testing.explaining import check_reasons, check_terms
@@ -105,12 +115,8 @@ def _check_values(plugin: Plugin) -> None:
 
 
 def _check_filter(plugin: Filter, posts: Sequence[Post]) -> None:
-    if wrong := needs_of([plugin]) & STORED:
-        raise broken(
-            plugin,
-            f"needs {', '.join(sorted(wrong))}, which no post has when it arrives; use the "
-            "selector at_least, which looks when the feed is ranked",
-        )
+    if said := too_early(plugin):
+        raise broken(plugin, said)
     index = Matcher({"feed": plugin})
     if index.errors:
         raise broken(plugin, wrong_keys(plugin.keys()))
