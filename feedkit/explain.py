@@ -9,9 +9,10 @@ from msgspec import Struct
 from feedkit.accounts import NotKnownYet, accounts_in
 from feedkit.filters.found import OtherPost
 from feedkit.parameters import Parameters
-from feedkit.plugin import Filter
-from feedkit.post import Post
+from feedkit.plugin import Filter, Plugin
+from feedkit.post import Post, Viewer
 from feedkit.reference.wording import value_text
+from feedkit.viewing import ViewerFilter
 
 MARKS = {True: "✓", False: "✗", None: "?"}
 NO_NAMES: Mapping[str, Filter] = {}
@@ -65,11 +66,21 @@ def _explain(filter: Filter, post: Post, names: Mapping[int, str]) -> Verdict:
     return Verdict(title, verdict, because, parts)
 
 
+def explain_for(filter: ViewerFilter, post: Post, viewer: Viewer) -> Verdict:
+    """The verdict of a viewer filter and of all in it. One that fails keeps nothing."""
+    inner = [child for child in filter.children() if isinstance(child, ViewerFilter)]
+    parts = tuple(explain_for(child, post, viewer) for child in inner)
+    try:
+        return Verdict(_title(filter), filter.keep(post, viewer) is True, "", parts)
+    except Exception as error:  # the post is not shown then, either
+        return Verdict(_title(filter), False, f"failed: {_said(error)}", parts)
+
+
 def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _title(filter: Filter) -> str:
+def _title(filter: Plugin) -> str:
     """`keywords: [a, b], in: alt`: what is given, but for the filters, which are shown below."""
     fields = type(filter).model_fields
     given = [
@@ -81,7 +92,7 @@ def _title(filter: Filter) -> str:
     return f"{name}: {', '.join(given)}" if given else name
 
 
-def _given(filter: Filter) -> Iterator[tuple[int, str, object]]:
+def _given(filter: Plugin) -> Iterator[tuple[int, str, object]]:
     """The parameters that are not left at their defaults, each with its place."""
     places = {key: number for number, key in enumerate(type(filter).model_fields)}
     for key, value in filter.__repr_args__():

@@ -8,8 +8,10 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from feedkit.explain import explain_for
 from feedkit.needs import hydrated
 from feedkit.ordering import number_text
+from feedkit.personal import DEPTH, asker_of
 from feedkit.plugin import Ranker, Selector, Term
 from feedkit.post import Post, Request
 from feedkit.ranking import NO_FEEDS, Candidates, Stage, by_keyset, candidates_of, mixed, stages
@@ -125,18 +127,19 @@ def explain_ranking(
     if stored is None or stored.hidden:
         return Standing(pinned=pinned) if pinned and stored is None else None
     inside = {feed.name, *feed.mixes} & stored.feeds
-    served = _served(store, feed, stored)
+    served = _served(store, feed, stored, request)
     if not inside and pinned is None and (served is None or served.place is None):
         return None
-    if not inside or by_keyset(feed):
+    if not inside or (by_keyset(feed) and not feed.personal):
         return Standing(served=served, pinned=pinned)
     if feed.personal and request.viewer is None:
         return Standing(pinned=pinned, remarks=("each viewer gets an order of their own",))
+    depth = feed.depth if candidates is None else min(feed.depth, DEPTH)
     candidates = candidates_of(store, feed) if candidates is None else candidates
     post = next((post for id, post in candidates if id == stored.id), None)
     remarks = []
-    if post is None and feed.name in stored.feeds:
-        remarks.append(f"too old to be ranked: only the newest {feed.depth:,} posts are (depth)")
+    if post is None and feed.name in stored.feeds and _for_viewer(feed, stored.post, request):
+        remarks.append(f"too old to be ranked: only the newest {depth:,} posts are (depth)")
     done = list(stages(feed, candidates, request, mixed(store, feed, feeds)))
     ranked, *selected = done
     remarks += [_failure(stage) for stage in done if stage.failure]
@@ -167,11 +170,22 @@ def explain_ranking(
     )
 
 
-def _served(store: Store, feed: FeedConfig, stored: StoredPost) -> Served | None:
-    """None where each viewer is served another order, or where nothing of it is known."""
-    if feed.personal or "request.languages" in feed.needs:
+def _for_viewer(feed: FeedConfig, post: Post, request: Request) -> bool:
+    viewer = request.viewer
+    return viewer is None or all(explain_for(one, post, viewer).verdict for one in feed.viewer)
+
+
+def _served(store: Store, feed: FeedConfig, stored: StoredPost, request: Request) -> Served | None:
+    """What everybody was served, or the viewer of `request` last. None where others get another
+    order, or where nothing of it is known."""
+    if feed.by_language or (feed.personal and request.viewer is None):
         return None
-    version = None if by_keyset(feed) else store.latest_version(feed.name)
+    if feed.personal:
+        version = store.latest_version(feed.name, asker_of(feed, request))
+        if version is None:
+            return None
+    else:
+        version = None if by_keyset(feed) else store.latest_version(feed.name)
     if version is not None:
         number = store.version_position(version.id, stored.id)
         place = None if number is None else number + 1

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from feedkit.settings import FeedConfig
 from feedkit.sources.syntax import is_did, is_post_uri
 from feedkit.store import Store
 from feedkit.store.interactions import Interaction
@@ -36,15 +37,20 @@ def context(feed: str, version: int, place: int) -> str:
     return f"{feed} {version} {place}"
 
 
-def record(store: Store, viewer: str, body: Any, feeds: Container[str], now: datetime) -> int:
+def record(
+    store: Store, viewer: str, body: Any, feeds: Mapping[str, FeedConfig], now: datetime
+) -> int:
     """Keep the interactions of `body`, the JSON of a request (or what it decodes to) by `viewer` (a
     DID whose token was checked); how many. Sent again, they are kept once.
 
-    `feeds`: the names of the feeds that there are. Event tokens that nobody knows are kept, fields
-    that nobody knows are not; what names no post or no event is passed over. Raises
-    `BadInteractions`, `TooMany`, and then nothing is kept; `StoreError`.
+    `feeds`: name → feed, of those that there are. Only what comes from a feed that asks for it
+    (`accepts_interactions`) is kept: which one, the body's `feed` says, or a `context` that went
+    out with the post. What names no feed, another's or one that does not ask is passed over, as is
+    what names no post or no event. Event tokens that nobody knows are kept, fields that nobody
+    knows are not. Raises `BadInteractions`, `TooMany`, and then nothing is kept; `StoreError`.
     """
-    done = read(_decoded(body) if isinstance(body, bytes) else body, feeds)
+    asking = {name for name, feed in feeds.items() if feed.accepts_interactions}
+    done = read(_decoded(body) if isinstance(body, bytes) else body, asking)
     if done and not store.interactions.add(viewer, done, micros(now), A_MINUTE):
         raise TooMany(
             f"more than {A_MINUTE} interactions in a minute are not kept; send them later"
@@ -53,7 +59,8 @@ def record(store: Store, viewer: str, body: Any, feeds: Container[str], now: dat
 
 
 def read(body: Any, feeds: Container[str]) -> list[Interaction]:
-    """The interactions of `body`, in order. Raises `BadInteractions`."""
+    """The interactions of `body` that come from `feeds` (names), in order. Raises
+    `BadInteractions`."""
     if not isinstance(body, dict):
         raise BadInteractions('the body is no JSON object; send {"interactions": […]}')
     sent = body.get("interactions")
@@ -66,9 +73,9 @@ def read(body: Any, feeds: Container[str]) -> list[Interaction]:
     feed = _feed(body.get("feed"), feeds)
     done = [_interaction(one, f"interactions[{place}]") for place, one in enumerate(sent)]
     return [
-        one._replace(feed=feed or _shown_in(one.feed_context, feeds))
+        one._replace(feed=name)
         for one in done
-        if one is not None
+        if one is not None and (name := feed or _shown_in(one.feed_context, feeds))
     ]
 
 
@@ -86,7 +93,7 @@ def _decoded(body: bytes) -> Any:
 
 
 def _feed(uri: Any, feeds: Container[str]) -> str:
-    """The name of the feed at `uri`; empty where it is none of ours, or was not sent."""
+    """The name of the feed at `uri`; empty where it is none of `feeds`, or was not sent."""
     if uri is None:
         return ""
     parts = uri.split("/") if isinstance(uri, str) else []

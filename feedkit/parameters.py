@@ -87,7 +87,7 @@ class Parameters(BaseModel):
         annotations = get_annotations(cls, format=Format.FORWARDREF)
         for name in inherited & cls.__dict__.keys() - annotations.keys():
             raise PluginDefinitionError(
-                f"{_place(cls)}: {cls.__name__} sets {name!r}, which is a parameter of its base; "
+                f"{where(cls)}: {cls.__name__} sets {name!r}, which is a parameter of its base; "
                 f"to give it another default repeat its type: `{name}: … = …`"
             )
         for name, annotation in annotations.items():
@@ -97,7 +97,7 @@ class Parameters(BaseModel):
             for base in cls.__mro__[1:]:
                 if name in base.__dict__ or name in getattr(base, "__private_attributes__", ()):
                     raise PluginDefinitionError(
-                        f"{_place(cls)}: the parameter {name!r} of {cls.__name__} would hide "
+                        f"{where(cls)}: the parameter {name!r} of {cls.__name__} would hide "
                         f"{base.__name__}.{name}, which feedkit needs; call it {name}_ or give it "
                         f"another name (for a constant write `{name} = …` without a type)"
                     )
@@ -207,7 +207,7 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def _place(cls: type) -> str:
+def where(cls: type) -> str:
     file = getattr(sys.modules.get(cls.__module__), "__file__", None) or cls.__module__
     line = cls.__dict__.get("__firstlineno__")
     if line is None:  # before Python 3.13: the frame that is executing the class statement

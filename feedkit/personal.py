@@ -66,13 +66,16 @@ def ranked(
     store: Store, feed: FeedConfig, request: Request, feeds: Mapping[str, FeedConfig]
 ) -> list[int]:
     """The ids of the posts of `feed` for who asks, best first."""
-    viewer, narrowing = request.viewer, None
-    if viewer is not None:
-        narrowing = narrowing_for(feed, viewer)
-    found = _candidates(store, feed, narrowing)
-    if viewer is not None:
-        found = [(id, post) for id, post in found if _kept(feed, post, viewer)]
+    found = candidates_for(store, feed, request.viewer)
     return rank(feed, found, request, mixed(store, feed, feeds))
+
+
+def candidates_for(store: Store, feed: FeedConfig, viewer: Viewer | None) -> Candidates:
+    """What is ranked for the viewer: what all viewer filters keep, or everything for nobody."""
+    if viewer is None:
+        return _candidates(store, feed, None)
+    found = _candidates(store, feed, narrowing_for(feed, viewer))
+    return [(id, post) for id, post in found if _kept(feed, post, viewer)]
 
 
 def _candidates(store: Store, feed: FeedConfig, narrowing: Narrowing | None) -> Candidates:

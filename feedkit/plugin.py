@@ -101,7 +101,7 @@ def too_early(filter: Filter) -> str:
             f"needs {', '.join(sorted(wrong))}, which no post has when it arrives; use the "
             "selector at_least, which looks when the feed is ranked"
         )
-    if wrong := {need for need in needs_of([filter]) if "." in need}:
+    if wrong := frozenset(need for need in needs_of([filter]) if "." in need):
         return (
             f"needs {', '.join(sorted(wrong))}, and nobody asks for a feed when a post arrives; "
             "derive it from ViewerFilter"

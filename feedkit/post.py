@@ -18,6 +18,27 @@ class CountsUnknown(AttributeError):
     """A filter asked for the likes of a post that has just arrived."""
 
 
+class FeatureUnknown(KeyError):
+    """A plugin read a word that no hydrator was asked for."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class Features(dict[str, Any]):
+    """What hydrators found out of a post, by word. A word that is not there raises
+    `FeatureUnknown`."""
+
+    def __missing__(self, word: str) -> Any:
+        raise FeatureUnknown(
+            f'features has no {word!r}; add needs = {{"{word}"}} to the plugin that reads it, '
+            "so that a hydrator is asked"
+        )
+
+
+UNKNOWN: Mapping[str, Any] = MappingProxyType(Features())
+
+
 class Image(Struct, frozen=True, gc=False):
     """One picture of a post. `cid` names its blob; sizes are pixels, 0 where not declared."""
 
@@ -104,7 +125,7 @@ class Post(Struct, frozen=True, kw_only=True, gc=False):
     seen_at: datetime = EPOCH
     sort_at: datetime = EPOCH
     counts: Counts | None = None
-    features: Mapping[str, Any] = NOTHING
+    features: Mapping[str, Any] = UNKNOWN
     votes: tuple[Vote, ...] = ()
 
     def __hash__(self) -> int:

@@ -103,9 +103,9 @@ def numbered_shard(environ: Mapping[str, str]) -> Shard | None:
     if not number:
         called = f"{variable} is {name!r}" if name else f"neither {' nor '.join(_NAMES)} is set"
         raise ValueError(
-            f"{SHARDS}={of}, but nothing tells which of them this process is: {called}, and not "
-            f"such as worker.2; unset {SHARDS}, and give each process its own FEEDKIT_SHARD, "
-            f"1/{of} and so on"
+            f"{SHARDS}={of}, but nothing tells which of them this process is: {called}, where it "
+            f"should be such as worker.2; if no runner sets it, unset {SHARDS}, and give each "
+            f"process its own FEEDKIT_SHARD, 1/{of} and so on"
         )
     return Shard(number, of)
 

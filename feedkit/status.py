@@ -73,10 +73,17 @@ def _stream(stream: Stream, now: int) -> Iterator[str]:
             "`feedkit worker` (or `feedkit ingest`)"
         )
         return
+    problem = reader.figures.problem if reader else ""
     if reader is not None and (silence := _silence(reader, now)) > LATE:
+        because = f" ({problem})" if problem else ""
         yield (
-            f"{stream.name}: nothing has arrived for {roughly(silence)}; `feedkit doctor` looks "
-            "whether its server can be reached"
+            f"{stream.name}: nothing has arrived for {roughly(silence)}{because}; `feedkit doctor` "
+            "looks whether its server can be reached"
+        )
+    elif reader is not None and problem and not reader.figures.events:
+        yield (  # later it is no fault at once: a connection may break for a moment
+            f"{stream.name}: was not reached yet: {problem}; is stream: right in the "
+            "configuration? `feedkit doctor` looks"
         )
     elif stream.lag > LATE:
         yield (
@@ -161,6 +168,7 @@ def _stream_json(stream: Stream, now: int) -> dict[str, Any]:
             "heardOfSecondsAgo": reader.silent, "arrivedSecondsAgo": _silence(reader, now),
             "events": figures.events, "posts": figures.posts, "hits": figures.hits,
             "skipped": figures.skipped, "memory": figures.memory,
+            "problem": figures.problem or None,
             "errors": [list(one) for one in figures.errors],
             "slow": [list(one) for one in figures.slow],
         }  # fmt: skip

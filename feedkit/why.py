@@ -10,29 +10,38 @@ from msgspec import Struct
 
 from feedkit.awaiting import decided
 from feedkit.duration import duration_text
-from feedkit.explain import MARKS, Verdict, explain
+from feedkit.explain import MARKS, Verdict, explain, explain_for
 from feedkit.explain_ranking import Standing, explain_ranking
 from feedkit.matcher import Matcher
+from feedkit.personal import candidates_for
 from feedkit.post import Post, Request
+from feedkit.serving import WISHES
 from feedkit.settings import FeedConfig, Service
 from feedkit.store import Store, StoredPost
+from feedkit.store.interactions import LESS
 from feedkit.times import micros
 
 
 class Explanation(Struct, frozen=True):
     """All that can be said of a post and a feed. `verdict`: the feed's filter, as a tree. `notes`:
     why the post is in the feed, or not, other than the filter says. `standing`: where it stands;
-    None where it has no place in the feed, or none that is known."""
+    None where it has no place in the feed, or none that is known. `viewer`: what the viewer filters
+    say of it, for the viewer who was asked about."""
 
     feed: str
     verdict: Verdict
     notes: tuple[str, ...] = ()
     standing: Standing | None = None
+    viewer: tuple[Verdict, ...] = ()
 
     def lines(self) -> Iterator[str]:
         """All of it as text."""
         yield f"{self.feed} {MARKS[self.verdict.verdict]}"
         yield from self.verdict.lines(1)
+        if self.viewer:
+            yield "  for this viewer"
+        for verdict in self.viewer:
+            yield from verdict.lines(2)
         for line in (*self.notes, *(self.standing.lines() if self.standing else ())):
             yield f"  {line}"
 
@@ -64,12 +73,22 @@ def explain_stored(
     not stored. `request`: the moment, and the viewer; else now, and nobody."""
     request = request or Request(now=datetime.now(UTC))
     stored = store.find_post(uri)
-    notes = _otherwise(service, store, feed, stored) if stored else ()
+    notes = [*_otherwise(service, store, feed, stored)] if stored else []
+    viewer, candidates = request.viewer if feed.personal else None, None
+    verdicts: tuple[Verdict, ...] = ()
+    if viewer is not None:
+        shown = stored.post if stored else post
+        verdicts = tuple(explain_for(filter, shown, viewer) for filter in feed.viewer)
+        candidates = candidates_for(store, feed, viewer)
+        wishes = store.interactions.wishes(viewer.did, most=WISHES)
+        if any(wish.event == LESS and wish.item == uri for wish in wishes):
+            notes.append("this viewer asked for less of it: it is left out of their pages")
     return Explanation(
         feed.name,
         explain(feed.filter, stored.post if stored else post, service.filters),
         tuple(notes),
-        explain_ranking(store, feed, uri, stored, request, service.feeds),
+        explain_ranking(store, feed, uri, stored, request, service.feeds, candidates),
+        verdicts,
     )
 
 

@@ -84,11 +84,18 @@ def store(store_url: str) -> Iterator[Store]:
         yield made
 
 
+# What starts many processes, kills them, fills disks, or needs a network of servers: minutes.
+SLOW = frozenset({
+    "test_adversity", "test_backfill_cli", "test_jobs_owner", "test_orphans", "test_serving_process",
+    "test_deploy_docs", "test_status",
+})  # fmt: skip
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts a network of servers beside the project takes minutes: CI asks for it."""
+    """CI asks for what takes minutes."""
     if os.environ.get("FEEDKIT_SLOW"):
         return
-    skip = pytest.mark.skip(reason="FEEDKIT_SLOW=1 runs what needs a network of servers")
+    skip = pytest.mark.skip(reason="FEEDKIT_SLOW=1 runs what takes minutes")
     for item in items:
-        if item.path.stem.endswith("_network"):
+        if item.path.stem in SLOW or item.path.stem.endswith("_network"):
             item.add_marker(skip)

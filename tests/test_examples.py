@@ -153,7 +153,8 @@ def test_a_score_that_is_none_is_told(tmp_path, score, said):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"), [("None", "odd failed: TypeError"), ("[1.0]", "odd gave 1 scores to 2 posts")]
+    ("given", "said"),
+    [("None", "odd failed: TypeError"), ("[1.0]", "odd gave 1 scores to 2 posts")],
 )
 def test_a_ranker_that_gives_no_list_of_scores_is_told(tmp_path, given, said):
     (tmp_path / "feeds").mkdir()
@@ -165,7 +166,9 @@ def test_a_ranker_that_gives_no_list_of_scores_is_told(tmp_path, given, said):
     assert told.startswith(f"{tmp_path}/config.yaml:3: {said}")
 
 
-@pytest.mark.parametrize("filter", ["{marked: linux}", "{any: [{hashtags: bsd}, {all: [{marked: linux}]}]}"])
+@pytest.mark.parametrize(
+    "filter", ["{marked: linux}", "{any: [{hashtags: bsd}, {all: [{marked: linux}]}]}"]
+)
 def test_a_post_that_the_look_up_drops_is_not_in(tmp_path, filter):
     (tmp_path / "feeds").mkdir()
     (tmp_path / "feeds" / "marked.py").write_text(

@@ -12,22 +12,30 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from storing import at, clear, did, uri, us
 
-from feedkit.feedback import A_MINUTE, AT_ONCE, BadInteractions, TooMany, context, read, record
+from feedkit.feedback import A_MINUTE, AT_ONCE, BadInteractions, TooMany, context, record
+from feedkit.filters import Everything
+from feedkit.rankers import Newest
+from feedkit.settings import FeedConfig
+from feedkit.store import interactions
 from feedkit.store.interactions import LESS, MORE, SEEN
 
 EVE, BEN = did("eve"), did("ben")
 POST = uri("p")
-FEEDS = {"red", "blue"}
+FEEDS = {
+    name: FeedConfig(name, Everything(), Newest(), accepts_interactions=name != "grey")
+    for name in ("red", "blue", "grey")
+}
 SHARED = Path(os.environ.get("FEEDKIT_SHARED") or Path(__file__).resolve().parents[2] / "shared")
 RED = f"at://{BEN}/app.bsky.feed.generator/red"
+GREY = RED.replace("/red", "/grey")
 
 
 def did_(event=SEEN, item=POST, **rest):
     return {"event": event, "item": item, **rest}
 
 
-def body(*interactions, **rest):
-    return json.dumps({"interactions": list(interactions), **rest}).encode()
+def body(*sent, **rest):
+    return json.dumps({"interactions": list(sent), **rest}).encode()
 
 
 def kept(store):
@@ -37,8 +45,8 @@ def kept(store):
     return sorted(rows)
 
 
-def send(store, *interactions, viewer=EVE, seconds=0.0, **rest):
-    return record(store, viewer, body(*interactions, **rest), FEEDS, at(seconds))
+def send(store, *sent, viewer=EVE, seconds=0.0, feed=RED, **rest):
+    return record(store, viewer, body(*sent, feed=feed, **rest), FEEDS, at(seconds))
 
 
 # What is kept
@@ -51,11 +59,11 @@ def test_what_the_app_sends_is_kept_as_it_is(store):
         did_(LESS, uri("q", "ben")),
         did_("app.example.feed#shrugged", uri("q", "ben"), mood=["new", None]),
     ]
-    assert send(store, *sent) == 3
+    assert send(store, *sent, feed=RED) == 3
     assert kept(store) == sorted([
         (EVE, SEEN, uri("p", "ann"), "red", us(0), did("ann"), said, "r1"),
-        (EVE, LESS, uri("q", "ben"), "", us(0) + 1, did("ben"), "", ""),
-        (EVE, "app.example.feed#shrugged", uri("q", "ben"), "", us(0) + 2, did("ben"), "", ""),
+        (EVE, LESS, uri("q", "ben"), "red", us(0) + 1, did("ben"), "", ""),
+        (EVE, "app.example.feed#shrugged", uri("q", "ben"), "red", us(0) + 2, did("ben"), "", ""),
     ])  # fmt: skip
 
 
@@ -65,6 +73,8 @@ def test_what_a_real_app_sent(store):
         pytest.skip(f"{recorded} is not here")
     told = json.loads(recorded.read_text())
     viewer, sent = told["claims"]["iss"], told["request"]["body"].encode()
+    assert record(store, viewer, sent, FEEDS, at(0)) == 0, "of a feed that is not ours"
+    sent = json.dumps(json.loads(sent) | {"feed": RED}).encode()
     assert record(store, viewer, sent, FEEDS, at(0)) == 2
     assert [row[1] for row in kept(store)] == [SEEN, LESS]
     assert kept(store)[0][6:] == ("ctx-0", "req-1")
@@ -88,24 +98,46 @@ def test_more_and_less_of_one_post_are_both_kept(store):
 
 
 @pytest.mark.parametrize(
-    ("sent", "said", "feed"),
+    ("sent", "said", "feeds"),
     [
-        (RED, "", "red"),
-        (RED, context("blue", 0, 1), "red"),
-        (None, context("blue", 0, 1), "blue"),
-        (f"at://{BEN}/app.bsky.feed.generator/green", "", ""),
-        (f"at://{BEN}/app.bsky.feed.generator/green", context("blue", 0, 1), "blue"),
-        (f"at://{BEN}/app.bsky.feed.post/red", "", ""),
-        (None, "red", ""),
-        (None, context("green", 1, 1), ""),
+        (RED, "", ["red"]),
+        (RED, context("blue", 0, 1), ["red"]),
+        (None, context("blue", 0, 1), ["blue"]),
+        (f"at://{BEN}/app.bsky.feed.generator/green", "", []),
+        (f"at://{BEN}/app.bsky.feed.generator/green", context("blue", 0, 1), ["blue"]),
+        (f"at://{BEN}/app.bsky.feed.post/red", "", []),
+        (None, "red", []),
+        (None, "", []),
+        (None, context("green", 1, 1), []),
+        (None, context("grey", 1, 1), []),
+        (GREY, "", []),
     ],
     ids=["named", "both", "by context", "a foreign one", "foreign, but", "no feed", "not ours",
-         "of a feed that is gone"],
+         "nothing said", "of a feed that is gone", "context of one that does not ask",
+         "one that does not ask"],
 )  # fmt: skip
-def test_which_feed_it_was(sent, said, feed):
-    named = {"feed": sent} if sent else {}
-    (one,) = read({"interactions": [did_(feedContext=said)], **named}, FEEDS)
-    assert one.feed == feed
+def test_only_what_comes_from_a_feed_that_asks_is_kept(store, sent, said, feeds):
+    number = send(store, did_(feedContext=said), feed=sent)
+    assert ([row[3] for row in kept(store)], number) == (feeds, len(feeds))
+
+
+def test_what_is_not_kept_does_not_count(store):
+    for _ in range(A_MINUTE // AT_ONCE + 1):
+        assert send(store, *[did_()] * AT_ONCE, feed=GREY) == 0
+    assert send(store, did_()) == 1
+
+
+def test_of_one_viewer_only_the_newest_are_kept(store, monkeypatch):
+    monkeypatch.setattr(interactions, "MOST_KEPT", 800)
+    send(store, did_(item=uri("his")), viewer=BEN)
+    for number in range(20):
+        posts = (did_(item=uri(f"p{number * 100 + n}")) for n in range(100))
+        send(store, *posts, seconds=60 * number)
+        held = store.interactions.seen(EVE, 0)
+        assert len(held) <= 800
+        assert held == {uri(f"p{(number + 1) * 100 - 1 - n}") for n in range(len(held))}
+    assert len(held) > 200
+    assert store.interactions.seen(BEN, 0) == {uri("his")}
 
 
 def test_what_names_no_post_or_no_event_is_passed_over(store):
@@ -117,7 +149,7 @@ def test_what_names_no_post_or_no_event_is_passed_over(store):
 
 
 def test_what_no_database_holds_is_left_out(store):
-    sent = {"interactions": [did_(feedContext="a\0b\ud83dc", reqId="\0")]}
+    sent = {"interactions": [did_(feedContext="a\0b\ud83dc", reqId="\0")], "feed": RED}
     assert record(store, EVE, sent, FEEDS, at(0)) == 1
     assert kept(store)[0][6:] == ("abc", "")
 

@@ -329,6 +329,61 @@ class Hot(Filter):
         assert f"feeds.birds.filter{path}: {told}" in said
 
 
+@pytest.mark.parametrize(
+    ("body", "written", "told"),
+    [
+        ("w = 1", "{odd: 2}", "odd takes no parameters; parameters are annotated fields: w: int"),
+        (
+            "w = 1",
+            "{odd: {w: 2}}",
+            "odd takes no parameters; parameters are annotated fields: w: int",
+        ),
+        ("w: int = 1", "{odd: {x: 2}}", "odd has no parameter 'x'; it takes w"),
+        ("LIMIT = 1", "{odd: 2}", "odd takes no parameters; write it alone"),
+        (
+            "def __init__(self, w): self.w = w",
+            "{odd: 2}",
+            "odd takes no parameters; parameters are annotated fields: w: str",
+        ),
+        (
+            "def __init__(self, w): self.w = w",
+            "odd",
+            "missing 1 required positional argument: 'w'; parameters are annotated fields: w: str",
+        ),
+    ],
+)
+def test_parameters_that_are_none(tmp_path: Path, body: str, written: str, told: str) -> None:
+    odd = f"""
+from feedkit import Filter
+class Odd(Filter):
+    "Odd."
+    {body}
+    def match(self, post):
+        return post.reply_parent == "x"
+"""
+    (said,) = wrong(tmp_path, f"feeds: {{birds: {{filter: {written}}}}}\n", odd=odd)
+    assert said.endswith(told)
+
+
+def test_only_the_first_line_of_what_pydantic_says(tmp_path: Path) -> None:
+    odd = """
+from pydantic import field_validator
+from feedkit import Filter
+class Odd(Filter):
+    "Odd."
+    w: str
+    @field_validator("v")
+    @classmethod
+    def check(cls, value):
+        return value
+    def match(self, post):
+        return False
+"""
+    (said, *more) = wrong(tmp_path, "feeds: {birds: {filter: {odd: x}}}\n", odd=odd)
+    assert "PydanticUserError: " in said
+    assert "further information" not in " ".join((said, *more))
+
+
 OTHER = """
 from feedkit import Field, Hydrator
 
@@ -336,6 +391,8 @@ class Model(Hydrator):
     "Sees birds by a model."
     provides = {"bird": float}
     path: str = Field(description="where the model is")
+    def hydrate(self, posts, context):
+        return [{} for post in posts]
 """
 
 
@@ -550,6 +607,10 @@ def test_why_says_what_is_missing(scored: Path, store: Store, capsys: Any) -> No
             "a hydrator is asked before anything",
         ),
         (('"Sees birds."', '"Sees birds."\n    batch = 0'), "batch and tries are at least 1"),
+        (("self, posts, context", "self, posts"), "too many positional arguments); write def hyd"),
+        (("self, posts, context", "self, posts, context, more"), "argument: 'more'); write def"),
+        (("def hydrate(", "async def hydrate("), "hydrate must not be async"),
+        (("def hydrate(", "def hydrated("), "it has no hydrate(self, posts, context)"),
     ],
 )
 def test_a_hydrator_that_is_written_wrongly(tmp_path: Path, change: Any, told: str) -> None:

@@ -23,7 +23,7 @@ from feedkit.store import open_store
 from feedkit.store.heartbeats import Beat
 from feedkit.web import metrics as page
 from feedkit.web.app import create_app
-from feedkit.web.asgi import OTHER, create_front
+from feedkit.web.asgi import VIEWERS, create_front
 from feedkit.web.exposition import families
 from feedkit.web.front import SKELETON
 
@@ -211,8 +211,8 @@ async def asking(front):
     transport = httpx.ASGITransport(front)
     async with httpx.AsyncClient(transport=transport, base_url="http://feeds") as asks:
         yield asks
-    for stage in (front._sharing, front._other):
-        for _ in range(OTHER):
+    for stage in front._stages:
+        for _ in range(VIEWERS):
             stage._pool.submit(front._store.close).result()
         stage.close()
 

@@ -35,7 +35,10 @@ def test_plugins_of_every_kind_and_their_tests(project, capsys, tmp_path):
         "        - calm ",
         "        - my_filter: 3\n        - not: my_hydrator_at_least\n        - calm ",
     )
-    config = config.replace("rank: gravity", "rank: my_ranker\n    select: {my_selector: 9}\n    viewer: {my_viewer_filter: 50}")
+    config = config.replace(
+        "rank: gravity",
+        "rank: my_ranker\n    select: {my_selector: 9}\n    viewer: {my_viewer_filter: 50}",
+    )
     (project / "config.yaml").write_text(config)
     assert load_config(project / "config.yaml", {}).feeds["birds"].rank.yaml_name() == "my_ranker"
     assert "my_viewer_filter" in (project / "config.schema.json").read_text()

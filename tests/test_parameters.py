@@ -238,3 +238,44 @@ def test_no_durations(text):
 )  # fmt: skip
 def test_duration_text(duration, text):
     assert duration_text(duration) == text
+
+
+@pytest.mark.parametrize(
+    ("needs", "said"),
+    [
+        ('"likes"', 'must be a set of words, not a str; write needs = {"likes"}'),
+        ('["likes", "voters"]', 'not a list; write needs = {"likes", "voters"}'),
+        ("{}", "not a dict; write needs = set()"),
+        ("lambda self: {'likes'}", "not a function; write @property above it"),
+    ],
+)
+def test_needs_are_a_set_of_words(needs, said):
+    with pytest.raises(PluginDefinitionError) as raised:
+        type("Hot", (Filter,), {"needs": eval(needs), "__module__": __name__})
+    assert said in str(raised.value)
+    assert "needs of Hot" in str(raised.value)
+
+
+def test_a_word_that_was_not_asked_for_is_told():
+    from feedkit.post import FeatureUnknown
+    from feedkit.testing import post as made
+
+    for features in ({}, {"plane": 1.0}):
+        with pytest.raises(FeatureUnknown) as raised:
+            made(features=features).features["bird"]
+        assert "features has no 'bird'; add needs = {\"bird\"}" in str(raised.value)
+    assert made().features.get("bird") is None
+    with pytest.raises(KeyError):
+        made().features["bird"]
+
+
+def test_needs_may_be_said_in_several_ways():
+    class Said(Filter):
+        needs = frozenset({"bird"})
+
+    class Told(Filter):
+        @property
+        def needs(self):
+            return {"bird"}
+
+    assert Said().needs == Told().needs == {"bird"}

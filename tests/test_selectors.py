@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -26,7 +28,7 @@ from feedkit import (
 )  # fmt: skip
 from feedkit.plugin import Pinned
 from feedkit.post import Request
-from feedkit.selectors.repeats import distinct, link_identity, similarity
+from feedkit.selectors.repeats import distinct, grams, link_identity, similarity
 from feedkit.testing import BOB, NOW, post, request
 
 URI = f"at://{BOB}/app.bsky.feed.post/3l3qo2vuowo2b"
@@ -325,6 +327,49 @@ def test_distinct_is_exact(sets, alike):
         if not any(similarity(elements, sets[other]) >= alike for other in kept):
             kept.append(number)
     assert distinct(sets, alike) == kept
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from(range(40)), min_size=1, max_size=60).map(
+            lambda drawn: frozenset(str(n) for n in [*drawn, *range(40, 80)])
+        ),
+        max_size=40,
+    ),
+    st.sampled_from([0.5, 0.56, 0.7, 0.8, 0.9]),
+)
+def test_distinct_is_exact_where_all_share_much(sets, alike):
+    test_distinct_is_exact.hypothesis.inner_test(sets, alike)
+
+
+def steps_of(work):
+    """How many lines of Python `work` runs."""
+    steps = 0
+
+    def count(frame, event, argument):
+        nonlocal steps
+        steps += event == "line"
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return steps
+
+
+def test_distinct_does_not_compare_each_template_with_each():
+    rng = random.Random(7)
+    towns = ["".join(rng.choices("abcdefghijklmnoprstuvw", k=7)) for _ in range(30)]
+    sets = [
+        grams(f"goodmorningthisistheweatherin{''.join(rng.sample(towns, 8))}haveaniceday")
+        for _ in range(2000)
+    ]
+    assert len(distinct(sets, 0.8)) > 1900, "else few would be compared"
+    few, many = (steps_of(lambda n=n: distinct(sets[:n], 0.8)) for n in (200, 2000))
+    assert many < 12 * few  # each with each would be 100 times as many
 
 
 def test_distinct_counts_right_in_floats():

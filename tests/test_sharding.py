@@ -70,7 +70,7 @@ def test_the_runner_numbers_its_processes(environ, shard):
     ("environ", "said"),
     [
         ("FEEDKIT_SHARDS=2", "neither HONCHO_PROCESS_NAME nor DYNO is set"),
-        ("DYNO=worker FEEDKIT_SHARDS=2", "DYNO is 'worker', and not such as worker.2"),
+        ("DYNO=worker FEEDKIT_SHARDS=2", "DYNO is 'worker', where it should be such as worker.2"),
         ("DYNO=web.0 FEEDKIT_SHARDS=2", "DYNO is 'web.0'"),
         ("DYNO=worker.3 FEEDKIT_SHARDS=2", "but this process is worker.3 (DYNO): set FEEDKIT_SH"),
         ("DYNO=worker.2 FEEDKIT_SHARDS=1", "FEEDKIT_SHARDS=1, but this process is worker.2"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 
 import httpx
 import msgspec
@@ -18,6 +19,7 @@ from test_web import SERVICE
 from feedkit.heartbeat.figures import Ingesting, Job, Working
 from feedkit.heartbeat.pulse import now_us
 from feedkit.logs import JsonLines, WrongSetting, write_log
+from feedkit.settings import Stream
 from feedkit.status import as_json, problems, status
 from feedkit.store import open_store
 
@@ -64,6 +66,53 @@ def test_what_is_wrong_is_said_once(store, changes, says):
 
 def test_a_minute_is_no_fault(store):
     assert wrong(store, behind=50, silent=50, reading=50, working=50) == []
+
+
+@pytest.mark.parametrize(
+    ("silent", "events", "says"),
+    [
+        (1, 0, "was not reached yet: no such host; is stream: right in the configuration?"),
+        (1, 5, None),  # a connection may break for a moment
+        (90, 5, "nothing has arrived for 90 seconds (no such host); `feedkit doctor` looks"),
+    ],
+)
+def test_why_nothing_arrives_is_said(store, silent, events, says):
+    say(store, "jobs", "jobs", Working())
+    now = now_us()
+    figures = Ingesting(arrived_at=now - silent * SECOND, events=events, problem="no such host")
+    say(store, "ingest", SOURCE, figures)
+    seen = status(SERVICE, store, now)
+    assert [says in one for one in seen.problems] == ([True] if says else [])
+    (stream,) = as_json(seen)["streams"]
+    assert stream["problem"] == "no such host"
+
+
+def test_a_stream_that_cannot_be_reached_is_told_at_once(store):
+    """Through the real source and the real ingest, at a port where nobody listens."""
+    from feedkit.heartbeat import StreamPulse
+    from feedkit.ingest import Ingest
+    from feedkit.sources import open_source
+
+    store.sync_feeds(dict.fromkeys(SERVICE.feeds, "1"))
+    url = f"ws://127.0.0.1:{free_port()}"
+    stream = Stream(url=url, compress=False, backoff=0.05, backoff_cap=0.05)
+    source, stop = open_source(stream, frozenset()), threading.Event()
+    work = Ingest(SERVICE, store)
+    pulse = StreamPulse(store, source.name, work, lambda: source.problem)
+    seen, times = [], iter(range(200))
+
+    def rest():
+        pulse.sometimes()
+        seen[:] = status(SERVICE, store, now_us()).problems
+        if "was not reached yet" in str(seen) or next(times, None) is None:
+            stop.set()
+
+    work.at_rest = rest
+    work.run(source, stop)
+    assert any(
+        one.startswith(f"jetstream {url}: was not reached yet: ") and "refused" in one
+        for one in seen
+    ), seen
 
 
 def test_a_service_that_never_ran(store):

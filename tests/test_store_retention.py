@@ -6,9 +6,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from storing import START_US, account, apply, contents, order, uri, us, written
+from storing import START_US, account, apply, contents, did, order, uri, us, written
 
 from feedkit.store import Store, open_store, size
+from feedkit.store.interactions import SEEN, Interaction
 
 DAYS = {"red": timedelta(days=9), "blue": timedelta(days=9)}
 LATER = START_US + 10**15
@@ -61,6 +62,31 @@ def test_the_oldest_posts_go_where_the_store_is_too_large(store: Store) -> None:
     assert 0.4 * before < after <= before // 2, "what is free now is not in use"
     assert 1400 < gone < 2100
     assert order(store, "red")[-1] == uri(f"p{gone + 1 - gone % 2}")
+
+
+@pytest.mark.parametrize("seconds", [3500, 26 * HOUR], ids=["just now", "yesterday"])
+def test_what_one_viewer_sends_pushes_no_post_out(store: Store, seconds: int) -> None:
+    fill(store)
+    sent = [Interaction(SEEN, uri(f"q{n}"), "red", "x" * 500) for n in range(6000)]
+    for who in ("ben", "cat"):  # as others do
+        store.interactions.add(did(who), sent[:9], us(1), 9)
+    size.analyze(store.db, "interactions", "senders")
+    before = size.used(store.db)
+    for start in range(0, 6000, 600):
+        some = sent[start : start + 600]
+        assert store.interactions.add(did("eve"), some, us(60 * start // 600), 600)
+    apply(store, seconds=seconds)
+    size.analyze(store.db, "interactions", "senders")
+    full = size.used(store.db)
+    assert full > before + 4_000_000
+    done = store.prune(DAYS, LATER, size=before + (full - before) // 3)
+    assert (done.cut, done.posts, store.stats().posts) == (0, 0, 3000)
+    assert done.interactions >= 2000
+    if seconds < 24 * HOUR:
+        assert len(store.interactions.seen(did("eve"), 0)) >= 1000
+        assert len(store.interactions.seen(did("ben"), 0)) == 9
+        assert uri("q5999") in store.interactions.seen(did("eve"), 0)
+    assert store.prune(DAYS, LATER).interactions == 0, "there is room"
 
 
 def test_how_much_is_used_follows_what_is_there(store: Store) -> None:

@@ -63,7 +63,8 @@ def write_plugin(name: str, kind: Kind, folder: Path) -> tuple[str, list[Path]]:
     for table in discover(folder / "feeds").plugins.values():
         if yaml in table:
             known = table[yaml]
-            raise Mistake(f"the {kind_text(known.kind)} {yaml!r} exists already; call yours something else")
+            kind_of = kind_text(known.kind)
+            raise Mistake(f"the {kind_of} {yaml!r} exists already; call yours something else")
     words = {"name": yaml, "cls": cls}
     files = {
         folder / "feeds" / f"{yaml}.py": PLUGINS[kind],

@@ -1,4 +1,4 @@
-"""What `feedkit new plugin` writes, by kind: `$name` is the plugin's name in YAML, `$cls` its class."""
+"""What `feedkit new plugin` writes, by kind. `$name`: the plugin in YAML; `$cls`: its class."""
 
 from __future__ import annotations
 

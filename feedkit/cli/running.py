@@ -103,7 +103,8 @@ def ingest(config: Path, shard: Shard | None) -> None:
         work = Ingest(service, store, shard=shard)
         log.info("reading %s for %s", source.name, count(len(service.feeds), "feed"))
         work.wait_for_people(stop)
-        work.at_rest = StreamPulse(store, source.name, work).sometimes
+        pulse = StreamPulse(store, source.name, work, lambda: source.problem)
+        work.at_rest = pulse.sometimes
         tune_garbage_collection()
         work.run(source, stop)
     log.info("stopped after %d events, %d hits", work.counts["events"], work.counts["hits"])
@@ -150,7 +151,7 @@ def serve(config: Path, host: str, port: int, workers: int) -> None:
             "--worker-class", "asgi", "--logger-class", "feedkit.web.log.Logger",
             "--bind", f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
             "--workers", str(workers), "--name", "feedkit",
-            # Longer than those who ask keep a connection: who sends on one that closes gets nothing.
+            # Longer than who asks keeps a connection: who sends on one that closes gets nothing.
             "--keep-alive", "75", "--graceful-timeout", str(GRACE - 2), "--no-control-socket",
         ],
     )  # fmt: skip

@@ -100,3 +100,24 @@ def keys_of(cls: type[Parameters]) -> dict[str, Shape]:
     return {
         field.alias or name: shape_of(field.annotation) for name, field in cls.model_fields.items()
     }
+
+
+def meant_as_keys(cls: type[Parameters]) -> str:
+    """What a plugin without parameters seems to mean by some, as they must be written, or
+    nothing: `w: str`."""
+    own = [c for c in cls.__mro__ if not c.__module__.startswith(("feedkit.", "pydantic."))]
+    found: dict[str, str] = {}
+    for part in own[:-1]:  # without object
+        init = part.__dict__.get("__init__")
+        if isinstance(init, types.FunctionType):
+            names = init.__code__.co_varnames[1 : init.__code__.co_argcount]
+            found.update(dict.fromkeys(names, "str"))
+        for name, value in part.__dict__.items():
+            if (
+                isinstance(value, (str, int, float))
+                and name[0] != "_"
+                and name.islower()
+                and not hasattr(Plugin, name)
+            ):
+                found.setdefault(name, type(value).__name__)
+    return ", ".join(f"{name}: {kind}" for name, kind in found.items())

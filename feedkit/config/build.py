@@ -11,8 +11,16 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from feedkit.config.annotations import Registry, Shape, keys_of
-from feedkit.config.problems import Place, Problems, did_you_mean, in_words, nearest, shorten
+from feedkit.config.annotations import Registry, Shape, keys_of, meant_as_keys
+from feedkit.config.problems import (
+    Place,
+    Problems,
+    did_you_mean,
+    first_line,
+    in_words,
+    nearest,
+    shorten,
+)
 from feedkit.config.validation import report
 from feedkit.config.yamltree import Broken, MappingNode, Node, Ready, Scalar, Sequence
 from feedkit.duration import parse_duration
@@ -76,8 +84,7 @@ class Builder:
         if isinstance(node, Scalar):
             return self._call(node.text, None, kind, node.place, path)
         if isinstance(node, Sequence):
-            remedy = "; write all: (every one) or any: (at least one) above it"
-            message = f"a list is no {kind_text(kind)}{remedy if kind == 'filter' else ''}"
+            message = f"a list is no {kind_text(kind)}{_LISTED.get(kind, '')}"
             self.problems.add(node.place, path, message)
         elif isinstance(node, MappingNode) and len(node.entries) == 1:
             ((name, argument),) = node.entries.items()
@@ -139,7 +146,7 @@ class Builder:
             own = MappingNode(place, argument.entries, argument.places)
             built = self._make(cls, argument.entries, argument.places, own, name, below)
         elif not names:
-            self.problems.add(place, below, f"{name} takes no parameters; write it alone")
+            self.problems.add(place, below, _none_taken(cls, name))
             return None
         else:
             first = next(iter(names))
@@ -174,7 +181,9 @@ class Builder:
             report(error, label, cls, entries, own, path, self.problems, hidden, first)
             return None
         except Exception as error:  # a plugin's own validator may raise anything
-            said = f"{type(error).__name__}: {error}"
+            said = first_line(error)
+            if not fields and (meant := meant_as_keys(cls)):
+                said += f"; parameters are annotated fields: {meant}"
             self.problems.add(own.place, path, f"{label} could not be made: {said}")
             return None
         return None if silent else built
@@ -240,6 +249,10 @@ class Builder:
 
 
 _PLAIN = Shape()
+_LISTED = {
+    "filter": "; write all: (every one) or any: (at least one) above it",
+    "ranker": "; write blend: above it for several, and selectors under select:",
+}
 
 
 def _first_takes_mapping(cls: type[Parameters]) -> bool:
@@ -247,11 +260,19 @@ def _first_takes_mapping(cls: type[Parameters]) -> bool:
     return bool(shapes) and shapes[0].takes_mapping
 
 
+def _none_taken(cls: type[Parameters], name: str) -> str:
+    if meant := meant_as_keys(cls):
+        return f"{name} takes no parameters; parameters are annotated fields: {meant}"
+    return f"{name} takes no parameters; write it alone"
+
+
 def _wrong_kind(name: str, kind: str) -> str:
     return f"{name} is a {kind_text(kind)}: write it under {KEY_OF[kind]}:"
 
 
 def _no_parameter(cls: type[Parameters], label: str, key: str) -> str:
+    if not keys_of(cls):
+        return _none_taken(cls, label)
     word = "parameter" if issubclass(cls, Plugin) else "key"
     hint = did_you_mean(key, keys_of(cls))
     takes = "" if hint else f"; it takes {in_words(keys_of(cls), 'and')}"

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from feedkit.config.problems import ConfigError, Place, Problems
+from feedkit.config.problems import ConfigError, Place, Problems, first_line
 from feedkit.config.validation import plain
 from feedkit.filters import FILTERS
 from feedkit.filters.viewer import VIEWER_FILTERS
@@ -165,7 +165,7 @@ def _failure(error: BaseException, file: Path) -> tuple[int, str]:
         return int(number[1]) if number and place.startswith(own) else line, said
     if isinstance(error, ValidationError):
         return line, f"{error.title}: {plain(error)}"
-    return line, f"{type(error).__name__}: {error}"
+    return line, first_line(error)
 
 
 def _defined_in(module: types.ModuleType, base: type[Plugin]) -> list[type[Plugin]]:
@@ -220,7 +220,7 @@ def _from_packages(found: Found, problems: Problems) -> None:
         try:
             loaded = point.load()
         except (Exception, SystemExit) as error:
-            said = f"{type(error).__name__}: {error}"
+            said = first_line(error)
             message = f"the plugins {point.value!r} cannot be imported: {said}"
             problems.add(Place(f"package {package}"), "", message)
             continue

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping
 
 from pydantic import TypeAdapter, ValidationError
 
-from feedkit.config.problems import Place, Problems, did_you_mean, in_words, shorten
+from feedkit.config.problems import Place, Problems, did_you_mean, first_line, in_words, shorten
 from feedkit.config.validation import plain
 from feedkit.needs import STORED
 from feedkit.parameters import Parameters
@@ -83,7 +84,18 @@ def fault(hydrator: Hydrator) -> str:
         return "it has needs, but a hydrator is asked before anything is known; look it up itself"
     if hydrator.batch < 1 or hydrator.tries < 1 or hydrator.deadline <= 0 or hydrator.backoff < 0:
         return "batch and tries are at least 1, deadline and backoff are seconds"
+    if type(hydrator).hydrate is Hydrator.hydrate:
+        return "it has no hydrate(self, posts, context)"
+    try:
+        inspect.signature(hydrator.hydrate).bind((), None)
+    except TypeError as error:
+        return f"hydrate does not take what it is given ({error}); write {_HYDRATE}"
+    if inspect.iscoroutinefunction(hydrator.hydrate):
+        return f"hydrate must not be async, it has a thread to itself; write {_HYDRATE}"
     return ""
+
+
+_HYDRATE = "def hydrate(self, posts, context)"
 
 
 def _first(word: str, made: Made) -> tuple[Place, str]:
@@ -108,6 +120,6 @@ def _with_defaults(
             f"the hydrator {name} needs parameters ({plain(error)}); write it under hydrators:"
         )
     except Exception as error:  # a plugin's own validator may raise anything
-        message = f"the hydrator {name} could not be made: {type(error).__name__}: {error}"
+        message = f"the hydrator {name} could not be made: {first_line(error)}"
     problems.add(place, path, message)
     return None

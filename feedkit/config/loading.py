@@ -30,8 +30,8 @@ from feedkit.config.standins import check_stand_ins
 from feedkit.config.told import check_told
 from feedkit.config.written import Written, all_feeds, read
 from feedkit.config.yamltree import Broken, MappingNode, Node, Scalar
-from feedkit.parameters import Parameters
 from feedkit.needs import needs_of
+from feedkit.parameters import Parameters
 from feedkit.plugin import Filter, Hydrator
 from feedkit.settings import Examples, FeedConfig, Network, Service, Stream
 
@@ -242,9 +242,7 @@ class _Loading:
         check_files(plugins, self.path.parent, self.problems)
         check_mixes(self.builder.made, feeds, self.problems)
 
-    def refuse(
-        self, feeds: Mapping[str, FeedConfig | None], hydrators: Iterable[Hydrator]
-    ) -> None:
+    def refuse(self, feeds: Mapping[str, FeedConfig | None], hydrators: Iterable[Hydrator]) -> None:
         """Refuses filters that wait for ever, and those that take the whole firehose."""
         plugins = [one for several in self.builder.made.values() for one in several]
         check_needs(plugins, self.problems)

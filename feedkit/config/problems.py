@@ -79,6 +79,12 @@ def shorten(text: str, limit: int = 60) -> str:
     return repr(text if len(text) <= limit else text[: limit - 1] + "…")
 
 
+def first_line(error: BaseException) -> str:
+    """What an exception says, without the links and listings that may follow."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+
+
 def in_words(items: Iterable[str], last: str = "or") -> str:
     """`a, b or c`."""
     *first, end = list(items) or ["nothing"]

@@ -124,6 +124,8 @@ def _sentence(details: list[ErrorDetails], label: str, node: Node | None) -> str
             hint = did_you_mean(node.text, options)
     if expected:
         got = _got(node if node is not None else Ready(Place(""), details[0]["input"]))
+        if detail["loc"][-1:] == ("examples",) and got == "a list":
+            hint = "; write in: (what belongs) or out: (what does not) above it"
         others.insert(0, f"must be {in_words(dict.fromkeys(expected))}, not {got}{hint}")
     return "; ".join(dict.fromkeys(others))
 

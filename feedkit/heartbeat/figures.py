@@ -27,7 +27,7 @@ class Figures(Struct, kw_only=True, omit_defaults=True):
 class Ingesting(Figures, kw_only=True, omit_defaults=True):
     """A reader of the stream. `clock`: the time of the newest event; `arrived_at`: when something
     last arrived, by this machine's clock. `rate`: events a second since the last beat. `feeds`:
-    matches by feed."""
+    matches by feed. `problem`: why there is no connection, or nothing."""
 
     clock: int = 0
     arrived_at: int = 0
@@ -36,6 +36,7 @@ class Ingesting(Figures, kw_only=True, omit_defaults=True):
     posts: int = 0
     hits: int = 0
     skipped: int = 0
+    problem: str = ""
     feeds: dict[str, int] = field(default_factory=dict)
     errors: list[Blamed] = field(default_factory=list)
     slow: list[Blamed] = field(default_factory=list)

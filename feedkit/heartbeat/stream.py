@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from feedkit.duration import roughly
@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 SECOND = 1_000_000  # µs
 LATE = 60 * SECOND  # a stream that is further behind, or silent for longer, is worth a warning
+LONGEST = 300  # characters of a problem
 GAINS = 1 * SECOND  # a lag that is less by this at the next look shrinks
 
 
@@ -40,8 +41,11 @@ class StreamPulse:
     """The heartbeat of an ingest, and its warnings. `sometimes` is called by the ingest whenever it
     has a moment, a few times a second at least, also while nothing arrives."""
 
-    def __init__(self, store: Store, source: str, reader: Reader) -> None:
-        self.source, self._reader = source, reader
+    def __init__(
+        self, store: Store, source: str, reader: Reader, problem: Callable[[], str] = str
+    ) -> None:
+        """`problem`: why there is no connection, or nothing."""
+        self.source, self._reader, self._problem = source, reader, problem
         self._pulse = Pulse(store, "ingest", source, self._figures)
         self._next = 0.0
         self._batches = 0
@@ -50,13 +54,17 @@ class StreamPulse:
         self._counts: Counter[str] = Counter()  # of looks in a row, by what was wrong
         self._said = (time.monotonic(), 0)
         self._rate = 0.0
+        self._lost = False
 
     def sometimes(self) -> None:
-        """Note whether something arrived; every ten seconds look how it stands, and say so."""
+        """Note whether something arrived; every ten seconds look how it stands, and say so. At
+        once where the connection is lost or there again."""
         if self._reader.counts["batches"] != self._batches:
             self._batches = self._reader.counts["batches"]
             self._arrived_at = now_us()
-        if time.monotonic() >= self._next:
+        lost = bool(self._problem())
+        if time.monotonic() >= self._next or lost != self._lost:
+            self._lost = lost
             self._next = time.monotonic() + EVERY
             self.look(now_us())
             self._pulse.beat()
@@ -120,6 +128,7 @@ class StreamPulse:
             posts=counts["posts"],
             hits=counts["hits"],
             skipped=counts["skipped"],
+            problem=self._problem()[:LONGEST],
             feeds=dict(reader.matches),
             errors=blamed(reader.errors),
             slow=blamed(reader.slow),

@@ -10,6 +10,7 @@ from feedkit.event import Frame
 from feedkit.settings import Stream
 from feedkit.sources.firehose import Firehose
 from feedkit.sources.jetstream import Jetstream
+from feedkit.sources.live import LiveSource
 from feedkit.sources.position import OnGap
 
 
@@ -34,14 +35,14 @@ def _no_gap(from_us: int, to_us: int, reason: str) -> None:
     """Gaps are logged in any case."""
 
 
-def open_source(stream: Stream, engagement: frozenset[str], on_gap: OnGap = _no_gap) -> Source:
+def open_source(stream: Stream, engagement: frozenset[str], on_gap: OnGap = _no_gap) -> LiveSource:
     """The source of `stream`; nothing is opened before its frames are asked for.
 
     `engagement`: which of likes, reposts, replies, quotes are needed. `on_gap(from_us, to_us,
     reason)`: called when events of that time (microseconds since 1970, from_us 0: not known) may
     be lost.
     """
-    kinds: dict[str, Callable[[Stream, frozenset[str], OnGap], Source]] = {
+    kinds: dict[str, Callable[[Stream, frozenset[str], OnGap], LiveSource]] = {
         "jetstream": Jetstream,
         "firehose": Firehose,
     }

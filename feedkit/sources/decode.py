@@ -55,9 +55,7 @@ def check_cursor(number: Any) -> int:
     return number
 
 
-def engaged(
-    uri: str, did: str, collection: str, rev: str, subject: Any, time: int
-) -> Event | None:
+def engaged(uri: str, did: str, collection: str, rev: str, subject: Any, time: int) -> Event | None:
     """The event of a like or repost record; None for one of a feed, a list, or anything that is
     no post. Raises BadRecord."""
     if not is_record_uri(uri):

@@ -34,6 +34,7 @@ class LiveSource:
         self._wanted = wanted_collections(engagement)
         self._on_gap = on_gap
         self._bad = 0
+        self.problem = ""  # why there is no connection, or nothing
 
     def frames(
         self, cursor: int | None, time: int, stop: threading.Event
@@ -75,7 +76,7 @@ class LiveSource:
                 frame = self._skip(bug, position)
             else:
                 if not works:
-                    works = True
+                    works, self.problem = True, ""
                     socket.works()
                 try:
                     frame = position.take(decoded)
@@ -140,6 +141,8 @@ class LiveSource:
                 position.lost("the server no longer has what came after the last visit")
             elif self._refused(error, position):
                 return
+        if closed.wait:
+            self.problem = closed.reason
         log.log(
             logging.WARNING if closed.wait else logging.INFO,
             "%s: %s%s; %s",

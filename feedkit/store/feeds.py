@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from feedkit.awaiting import decided, undecided
-from feedkit.post import Post
+from feedkit.post import UNKNOWN, Post
 from feedkit.store.body import decode
 from feedkit.store.database import Database
 from feedkit.store.fold import Tombstone
@@ -158,7 +158,9 @@ def decide_rows(
     gone, come, over, wanting, lonely = [], [], [], [], {}
     clock = stream_clock(db)
     for post_id, uri, rev, sort_at, seen_at, body in rows:
-        wanted = decide(replace(decode(body, sort_at, seen_at), features=known.get(post_id, {})))
+        wanted = decide(
+            replace(decode(body, sort_at, seen_at), features=known.get(post_id, UNKNOWN))
+        )
         wants = {ids[name] for name in decided(wanted) if name in ids}
         may_want = {ids[name] for name in undecided(wanted) if name in ids}
         wanting.append((post_id, wanted))

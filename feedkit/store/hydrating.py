@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from feedkit.awaiting import decided, undecided
-from feedkit.post import Post
+from feedkit.post import UNKNOWN, Post
 from feedkit.store.body import decode
 from feedkit.store.database import Database
 from feedkit.store.fold import Tombstone
@@ -144,7 +144,8 @@ def _posts(db: Database, ids: Collection[int]) -> dict[int, tuple[str, Post]]:
     known = features(db, ids)
     rows = db.each("p.id, p.rev, p.body, p.sort_at, p.seen_at", "posts AS p", "p.id", ids)
     return {
-        row[0]: (row[1], replace(decode(*row[2:5]), features=known.get(row[0], {}))) for row in rows
+        row[0]: (row[1], replace(decode(*row[2:5]), features=known.get(row[0], UNKNOWN)))
+        for row in rows
     }
 
 

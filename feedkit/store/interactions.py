@@ -13,7 +13,10 @@ LESS = "app.bsky.feed.defs#requestLess"
 MOST_SEEN = 5000  # posts seen that are read of one viewer: the newest
 MOST_WISHES = 1000  # the same of posts of which they want more, or less
 MINUTE = 60 * 1_000_000  # µs
+MOST_KEPT = 10_000  # of one viewer: the newest
+MOST_CROWDED = 1000  # the same where the store is too large
 ROWS = 1000  # removed in one transaction
+_REMOVE = "DELETE FROM interactions WHERE viewer = ? AND event = ? AND item = ? AND feed = ?"
 
 
 class Interaction(NamedTuple):
@@ -43,8 +46,9 @@ class Interactions:
         self._db = db
 
     def add(self, viewer: str, done: Collection[Interaction], now: int, most: int) -> bool:
-        """Keep what `viewer` (a DID) did, in this order, at `now`, µs since 1970. False, and
-        nothing is kept, where that makes more than `most` interactions in one minute."""
+        """Keep what `viewer` (a DID) did, in this order, at `now`, µs since 1970, and no more
+        than `MOST_KEPT` of it. False, and nothing is kept, where that makes more than `most`
+        interactions in one minute."""
         # A microsecond between one and the next, lest «more» and «less» be of the same time.
         rows = {
             (viewer, event, item, feed): (now + place, item.split("/")[2], context, req_id)
@@ -67,6 +71,12 @@ class Interactions:
                 "ON CONFLICT (viewer, event, item, feed) DO UPDATE SET at = excluded.at, "
                 "feed_context = excluded.feed_context, req_id = excluded.req_id",
             )
+            held = self._db.rows(
+                "SELECT count(*) FROM (SELECT 1 FROM interactions WHERE viewer = ? LIMIT ?) AS k",
+                (viewer, MOST_KEPT + ROWS // 2),
+            )[0][0]
+            if held > MOST_KEPT:  # more than must go, lest the next request sorts them again
+                _forget_oldest(self._db, viewer, ROWS // 2)
         return True
 
     def seen(self, viewer: str, since: int, most: int = MOST_SEEN) -> frozenset[str]:
@@ -101,11 +111,30 @@ def forget_interactions(db: Database, before: int) -> int:
             "SELECT viewer, event, item, feed FROM interactions WHERE at < ? ORDER BY at LIMIT ?",
             (before, ROWS // 2),
         )
-        db.many(
-            "DELETE FROM interactions WHERE viewer = ? AND event = ? AND item = ? AND feed = ?", old
-        )
+        db.many(_REMOVE, old)
         gone = db.rows(
             "SELECT viewer FROM senders WHERE minute < ? LIMIT ?", (before // MINUTE, ROWS // 2)
         )
         db.many("DELETE FROM senders WHERE viewer = ?", gone)
     return len(old) + len(gone)
+
+
+def forget_crowded(db: Database, most: int = MOST_CROWDED) -> int:
+    """Remove some interactions, the oldest, of viewers with more than `most`; how many, 0 once
+    nobody has more."""
+    with db.transaction():
+        found = db.rows(
+            "SELECT viewer, count(*) FROM interactions GROUP BY viewer HAVING count(*) > ? "
+            "ORDER BY count(*) DESC, viewer LIMIT 1",
+            (most,),
+        )
+        return sum(_forget_oldest(db, viewer, min(held - most, ROWS)) for viewer, held in found)
+
+
+def _forget_oldest(db: Database, viewer: str, number: int) -> int:
+    old = db.rows(
+        "SELECT viewer, event, item, feed FROM interactions WHERE viewer = ? ORDER BY at LIMIT ?",
+        (viewer, number),
+    )
+    db.many(_REMOVE, old)
+    return len(old)

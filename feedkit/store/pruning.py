@@ -15,7 +15,7 @@ from msgspec import Struct
 from feedkit.store import size as sizes
 from feedkit.store.backfilling import drop_abandoned
 from feedkit.store.database import Database
-from feedkit.store.interactions import forget_interactions
+from feedkit.store.interactions import forget_crowded, forget_interactions
 from feedkit.store.reading import stream_clock
 from feedkit.store.viewers import forget_viewers
 from feedkit.store.writing import remove_posts
@@ -23,6 +23,7 @@ from feedkit.store.writing import remove_posts
 TOMBSTONES = timedelta(hours=72)  # as far back as relays replay
 VERSIONS = timedelta(hours=1)
 INTERACTIONS = timedelta(days=30)
+CROWDED = timedelta(days=1)  # the same where the store is too large
 VIEWERS = timedelta(days=14)  # since they last asked
 UNNAMED = timedelta(hours=1)  # since a running configuration last named a feed
 ABANDONED = timedelta(days=2)  # since a backfill last wrote; the stream is forgotten by then
@@ -58,10 +59,15 @@ def prune(
 ) -> Pruned:
     """Remove the hits of each feed older than `keep`, or more than `most`; those of feeds not in
     `keep` altogether, once no configuration named them for an hour; the oldest of all where the
-    store holds more than `size` bytes (0: any number); posts left without a hit, old tombstones
-    and old versions. `now`: our clock, µs since 1970. `stop` is asked between transactions."""
+    store holds more than `size` bytes (0: any number), interactions before posts; posts left
+    without a hit, old tombstones and old versions. `now`: our clock, µs since 1970. `stop` is
+    asked between transactions."""
     done = Pruned()
     clock = min(now, stream_clock(db))
+    while size and _crowded(db, clock, size, done):
+        if stop():
+            done.finished = False
+            return done
     done.cut = sizes.too_old(db, size) if size else 0
     for feed_id, name, named_at in db.rows("SELECT id, name, named_at FROM feeds ORDER BY id"):
         if name in keep:
@@ -187,6 +193,18 @@ def _of_viewers(db: Database, clock: int, done: Pruned) -> bool:
     done.interactions += interactions
     done.viewers += viewers
     return interactions + viewers > 0
+
+
+def _crowded(db: Database, clock: int, size: int, done: Pruned) -> bool:
+    """Remove interactions where the store holds more than `size` bytes: what one sends must not
+    push posts out. Whether there may be more."""
+    if sizes.used(db) <= size:
+        return False
+    gone = forget_interactions(db, clock - _us(CROWDED)) or forget_crowded(db)
+    done.interactions += gone
+    if gone:
+        sizes.analyze(db, "interactions", "senders")
+    return gone > 0
 
 
 def _old_versions(db: Database, horizon: int, done: Pruned) -> bool:

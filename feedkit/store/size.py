@@ -43,8 +43,9 @@ def too_old(db: Database, most: int) -> int:
     return int(found[0][0]) + 1 if found else 0
 
 
-def analyze(db: Database) -> None:
-    """Count anew, after much was removed. SQLite counts as it goes."""
+def analyze(db: Database, *tables: str) -> None:
+    """Count the rows of `tables` anew (if none is named, of those with most), after much was
+    removed. SQLite counts as it goes."""
     if not db.sqlite:
-        for table in ("posts", "hits", "engagements"):
+        for table in tables or ("posts", "hits", "engagements"):
             db.run(f"ANALYZE {table}")

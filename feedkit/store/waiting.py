@@ -8,11 +8,11 @@ A row of `pending` says that a feed waits for a post's words: the post has no hi
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 import msgspec
 
 from feedkit.awaiting import undecided
+from feedkit.post import Features
 from feedkit.store.database import Database
 
 ASKED = ""  # no JSON
@@ -46,9 +46,9 @@ def ask(db: Database, words: Iterable[tuple[int, str]]) -> None:
     )
 
 
-def features(db: Database, ids: Collection[int]) -> dict[int, dict[str, Any]]:
+def features(db: Database, ids: Collection[int]) -> dict[int, Features]:
     """What is known of the posts `ids`, by word; those of which nothing is are left out."""
-    found: dict[int, dict[str, Any]] = {}
+    found: dict[int, Features] = {}
     rows = db.each(
         "f.post_id, f.name, f.value",
         "features AS f",
@@ -58,7 +58,7 @@ def features(db: Database, ids: Collection[int]) -> dict[int, dict[str, Any]]:
         (ASKED,),
     )
     for post_id, name, value in rows:
-        found.setdefault(post_id, {})[name] = msgspec.json.decode(value)
+        found.setdefault(post_id, Features())[name] = msgspec.json.decode(value)
     return found
 
 

@@ -150,8 +150,8 @@ _PURE = "match must depend on the post and the parameters alone"
 
 
 def check_found(plugin: Filter, index: Matcher, post: Post) -> None:
-    """Raise `ContractBroken` where `index`, of the feed «feed» with the filter `plugin`, drops `post`,
-    which it keeps."""
+    """Raise `ContractBroken` where `index`, of one feed «feed» with the filter `plugin`, drops
+    `post`, which it keeps."""
     if "feed" not in index.match(post):
         raise broken(
             plugin,

@@ -15,6 +15,7 @@ from feedkit.post import (
     CoLike,
     Counts,
     External,
+    Features,
     Image,
     Liked,
     Post,
@@ -94,6 +95,8 @@ def post(
         given = {"like": likes, "repost": reposts, "reply": replies, "quote": quotes}
         more["counts"] = Counts(*(max(count or 0, of[kind]) for kind, count in given.items()))
         more["votes"] = tuple(sorted(cast, key=lambda one: one.at, reverse=True))
+    if "features" in more:
+        more["features"] = Features(more["features"])
     return Post(
         text=text,
         langs=_several(langs),
