@@ -147,9 +147,7 @@ class Ingest:
         if self._last is None:
             return
         frame, batch = self._last, self._batch
-        self._store.apply(
-            batch, source, frame.cursor, frame.time, self._engagement, self._shard
-        )
+        self._store.apply(batch, source, frame.cursor, frame.time, self._engagement, self._shard)
         self.counts["batches"] += 1
         self.counts["events"] += len(batch)
         self.clock = frame.time or self.clock

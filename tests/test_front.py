@@ -238,7 +238,9 @@ def test_a_body_arrives_whole_and_too_much_is_refused(behind):
 
 
 @pytest.mark.parametrize(
-    ("path", "who"), [("/x", WHO), (INTERACTIONS, {}), ("/why", WHO)], ids=["other", "nobody", "page"]
+    ("path", "who"),
+    [("/x", WHO), (INTERACTIONS, {}), ("/why", WHO)],
+    ids=["other", "nobody", "page"],
 )
 def test_what_nobody_reads_is_not_held(behind, path, who):
     async def test():

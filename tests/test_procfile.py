@@ -299,7 +299,9 @@ def test_two_web_and_two_workers_killed_ten_times_each(project, load, request): 
               formation.said)  # fmt: skip
         with readers:
             with ThreadPoolExecutor(2) as pool:
-                killing = [pool.submit(killed, formation, n, place, end) for n in (1, 2)]
+                killing = [
+                    pool.submit(and_close, store, killed, formation, n, place, end) for n in (1, 2)
+                ]
                 for web, how in enumerate((signal.SIGTERM, signal.SIGKILL)):
                     time.sleep(5)
                     restarted[web] = how, *restart(formation, web, how, readers)
@@ -323,6 +325,14 @@ def audit(url):
 
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(AUDIT)
+
+
+def and_close(store, work, *arguments):
+    """Do the work, and close the connection of this thread."""
+    try:
+        return work(*arguments)
+    finally:
+        store.close()
 
 
 def killed(formation, number, place, end):
