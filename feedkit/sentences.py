@@ -126,10 +126,10 @@ class Encoder:
     def _normed(self, x: Vectors, name: str) -> Vectors:
         import numpy as np
 
-        x = x - x.mean(axis=-1, keepdims=True)
-        x = x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self._tiny)
+        centred: Any = x - x.mean(axis=-1, keepdims=True)
+        even = centred / np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + self._tiny)
         w = self._weights
-        made: Vectors = x * w[f"{name}.LayerNorm.weight"] + w[f"{name}.LayerNorm.bias"]
+        made: Vectors = even * w[f"{name}.LayerNorm.weight"] + w[f"{name}.LayerNorm.bias"]
         return made
 
 
