@@ -182,8 +182,28 @@ class Authority:
             .not_valid_before(now - timedelta(days=90))
             .not_valid_after(now + good_for)
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+            .add_extension(  # Python 3.13 refuses a certificate that does not name its issuer's key
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(
+                    (key if alone else self._key).public_key()
+                ),
+                critical=False,
+            )
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+            )
         )
+        if authority:
+            builder = builder.add_extension(_signs(), critical=True)
         if host:
             names = x509.SubjectAlternativeName([x509.DNSName(host)])
             builder = builder.add_extension(names, critical=False)
         return builder.sign(key if alone else self._key, hashes.SHA256())
+
+
+def _signs() -> x509.KeyUsage:
+    """What the key of an authority is for."""
+    uses = dict.fromkeys(
+        ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
+         "key_agreement", "encipher_only", "decipher_only"), False,
+    )  # fmt: skip
+    return x509.KeyUsage(**uses, key_cert_sign=True, crl_sign=True)

@@ -87,7 +87,7 @@ def store(store_url: str) -> Iterator[Store]:
 # What starts many processes, kills them, fills disks, or needs a network of servers: minutes.
 SLOW = frozenset({
     "test_adversity", "test_backfill_cli", "test_jobs_owner", "test_orphans", "test_serving_process",
-    "test_deploy_docs", "test_status",
+    "test_deploy_docs", "test_status", "test_doctor", "test_pytest_plugin", "test_run",
 })  # fmt: skip
 
 

@@ -42,6 +42,9 @@ from feedkit.plugin import Pinned
 class Misbehaves:
     """Does what it is told to."""
 
+    def forever(self):  # Python 3.13.0 does not count a call that fills in a default
+        return self.forever()
+
     def misbehave(self, posts=()):
         match self.how:
             case "raise":
@@ -49,7 +52,7 @@ class Misbehaves:
             case "exit":
                 sys.exit(3)
             case "recurse":
-                return self.misbehave()
+                return self.forever()
             case "sleep":
                 time.sleep(0.06)
                 return "slept"
