@@ -100,7 +100,8 @@ def sync(folder: Path, url: str, events: int) -> None:
 
 def ingest(folder: Path, url: str, events: int) -> None:
     """Take `events` messages through the whole pipeline into an SQLite store."""
-    from feedkit.ingest import Ingest, tune_garbage_collection
+    from feedkit.garbage import look_rarely
+    from feedkit.ingest import Ingest
     from feedkit.sources import open_source
     from feedkit.store import open_store
 
@@ -109,7 +110,7 @@ def ingest(folder: Path, url: str, events: int) -> None:
     store.migrate()
     source = open_source(config.stream, config.engagement, store.add_gap)
     work = Ingest(config, store)
-    tune_garbage_collection()
+    look_rarely()
     stop = threading.Event()
     began = None
 

@@ -58,13 +58,14 @@ def free_port() -> int:
 
 
 def start(app: str, kind: str, env: dict[str, str]) -> tuple[subprocess.Popen[bytes], int]:
+    """One worker that serves `app`, a rival, or feedkit itself, as the Procfile does."""
     port = free_port()
+    gunicorn = ["gunicorn", app, "--bind", f"127.0.0.1:{port}", "--worker-class", kind,
+                "--no-control-socket", "--log-level", "error"]  # fmt: skip
+    itself = ["feedkit", "serve", "--port", str(port)]
     process = subprocess.Popen(
-        [
-            sys.executable, "-m", "gunicorn", app, "--bind", f"127.0.0.1:{port}",
-            "--workers", "1", "--worker-class", kind, "--no-control-socket", "--log-level", "error",
-        ],
-        cwd=HERE, env={**os.environ, **env},
+        [sys.executable, "-m", *(gunicorn if app else itself), "--workers", "1"],
+        cwd=HERE, env={**os.environ, "FEEDKIT_LOG": "error", **env},
     )  # fmt: skip
     for _ in range(100):
         try:
@@ -178,7 +179,7 @@ def main() -> None:
             servers = {
                 "bare": start("serve_rivals:constant", "asgi", env),
                 "flask": start("serve_rivals:by_hand()", "sync", env),
-                "feedkit": start("feedkit.web.asgi:create_front()", "asgi", env),
+                "feedkit": start("", "", env),
             }
             running += [process for process, _ in servers.values()]
             ports = {key: port for key, (_, port) in servers.items()}

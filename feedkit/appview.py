@@ -80,19 +80,19 @@ class AppView(AbstractContextManager["AppView"]):
             try:
                 status, headers, body = self._once(method, params)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
-                problem, peace = f"cannot be asked ({_said(error)})", 0.0
+                problem, peace = f"cannot be asked ({said_by(error)})", 0.0
             else:
-                answer = _object(body)
+                answer = object_in(body)
                 if status == 200 and answer is not None:
                     return answer
-                told = _told(answer)
+                told = told_by(answer)
                 if status in (400, 404) and answer is not None and _is_definite(answer):
                     raise Gone(f"{self.address} says: {told}")
                 what = f"status {status}" if status != 200 else "something that is no JSON object"
                 problem = f"answered with {what}" + (f" ({told})" if told else "")
                 if status != 200 and status != 429 and status < 500:
                     break  # it would say the same again
-                peace = _asked_to_wait(headers) if status in (429, 503) else 0.0
+                peace = asked_to_wait(headers) if status in (429, 503) else 0.0
             wait = max(peace, self._pause * 2**number)
             if wait > self._patience or time.monotonic() + wait > ends:
                 if wait == peace:
@@ -138,7 +138,7 @@ class AppView(AbstractContextManager["AppView"]):
         return answer.status_code, answer.headers, body
 
 
-def _object(body: bytes) -> dict[str, Any] | None:
+def object_in(body: bytes) -> dict[str, Any] | None:
     try:
         answer = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -154,17 +154,17 @@ def _is_definite(answer: dict[str, Any]) -> bool:
     )
 
 
-def _told(answer: dict[str, Any] | None) -> str:
+def told_by(answer: dict[str, Any] | None) -> str:
     said = (answer or {}).get("message") or (answer or {}).get("error")
     return " ".join(said.split())[:200] if isinstance(said, str) else ""
 
 
-def _said(error: Exception) -> str:
+def said_by(error: Exception) -> str:
     """`[Errno -2] Name or service not known` without its number; timeouts often say nothing."""
     return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
 
 
-def _asked_to_wait(headers: httpx.Headers) -> float:
+def asked_to_wait(headers: httpx.Headers) -> float:
     """Seconds, from Retry-After (seconds or a date) or ratelimit-reset (seconds since 1970)."""
     after, reset = headers.get("retry-after", ""), headers.get("ratelimit-reset", "")
     try:

@@ -84,7 +84,7 @@ class Standing(Struct, frozen=True):
         if self.served is not None:
             yield f"served: {self.served.line()}"
         if self.pinned is not None:
-            yield f"pinned: place {self.pinned} of the first page, whatever was ranked"
+            yield f"pinned: place {self.pinned} of the feed, whatever was ranked"
         yield from self.remarks
         if not self.of:
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import threading
 from collections import Counter
@@ -28,13 +27,6 @@ BATCH_SECONDS = 0.1
 NAMED_EVERY = 900.0  # seconds; what nobody names for an hour may be pruned
 PATIENCE = 30.0  # seconds that the start waits for lists and handles to be looked up
 NO_FEEDS: frozenset[str] = frozenset()
-
-
-def tune_garbage_collection() -> None:
-    """Look for garbage rarely, in a process that does nothing but ingest: what is loaded by now
-    stays, and what comes is gone with its batch. Measured: a tenth of ingest."""
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
 
 
 class Ingest:

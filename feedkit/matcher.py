@@ -16,6 +16,7 @@ from types import TracebackType
 
 from feedkit.accounts import NotKnownYet, accounts_in
 from feedkit.awaiting import Wanted, awaited, given_up
+from feedkit.failures import failed
 from feedkit.filters.boolean import AtLeastOf, SameAs
 from feedkit.index import Index
 from feedkit.keys import wrong_keys
@@ -103,6 +104,7 @@ class Matcher:
         except (Exception, SystemExit) as error:
             plugin = _raiser(error.__traceback__) or filter.yaml_name()
             self.errors[feed, plugin] += 1
+            failed(feed, plugin)
             log.error(
                 "feeds.%s: the filter %s cannot be looked up (%s: %s); it is asked about every "
                 "post, which takes time: mend its keys()",
@@ -113,6 +115,7 @@ class Matcher:
     def _failed(self, feed: str, filter: Filter, post: Post, error: BaseException) -> None:
         plugin = _raiser(error.__traceback__) or filter.yaml_name()
         self.errors[feed, plugin] += 1
+        failed(feed, plugin)
         if worth_saying(self.errors[feed, plugin]):
             log.error(
                 "feeds.%s: the filter %s failed on %s (%s: %s), %d times so far; "

@@ -79,7 +79,7 @@ class Ranker(Plugin):
 
 
 class Pinned(Parameters):
-    """A post put at a fixed place of the first page."""
+    """A post put at a fixed place of the feed."""
 
     uri: str
     at: int  # 1 is the top
@@ -108,5 +108,6 @@ class Selector(Plugin):
         return ""
 
     def pins(self, request: Request) -> Iterable[Pinned]:
-        """Posts to put at fixed places of the first page, whatever was ranked."""
+        """Posts to put at fixed places of the feed, whatever was ranked; at its end where it is
+        shorter. Asked for every page, with the time at which its first page was asked for."""
         return ()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from weakref import WeakKeyDictionary
 
+from feedkit.failures import failed
 from feedkit.logs import worth_saying
 from feedkit.post import Post, Request, Viewer
 from feedkit.ranking import Candidates, candidates_of, mixed, rank, recipe
@@ -23,13 +24,17 @@ log = logging.getLogger(__name__)
 DEPTH = 1000  # the newest posts that are ranked for a viewer, after narrowing
 AGAIN = timedelta(seconds=5)  # for which the same ranking starts a new chain: apps ask twice
 
+AT_ONCE = 2  # rankings in one process: more take only Python's lock and memory from each other
+TURN = (
+    1.0  # seconds to wait for a turn; then a ranking goes on without, lest one that hangs hold all
+)
 MOMENT = 1.0  # seconds for which candidates are shared among viewers
 MOST_LANGUAGES = 300  # rankings of a feed by languages: what people ask for, and some
 MOST_RECENT = 8  # feeds of which they are: about 2 MB each
 
 _lock = threading.Lock()
+_turns = threading.BoundedSemaphore(AT_ONCE)
 _recent: WeakKeyDictionary[Store, dict[str, tuple[float, Candidates]]] = WeakKeyDictionary()
-_failures: Counter[tuple[str, str]] = Counter()  # by feed and viewer filter
 
 
 def asker_of(feed: FeedConfig, request: Request) -> str:
@@ -58,8 +63,19 @@ def rank_now(
     last = store.latest_version(feed.name, asker)
     if last and last.recipe == made_by and 0 <= now - last.created_at < again.total_seconds() * 1e6:
         return last.id
-    ids = ranked(store, feed, request, feeds)
+    with _turn():
+        ids = ranked(store, feed, request, feeds)
     return store.save_version(feed.name, asker, ids, now, made_by) if ids else None
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    taken = _turns.acquire(timeout=TURN)
+    try:
+        yield
+    finally:
+        if taken:
+            _turns.release()
 
 
 def ranked(
@@ -104,8 +120,8 @@ def narrowing_for(feed: FeedConfig, viewer: Viewer) -> Narrowing:
     for filter in feed.viewer:
         try:
             theirs, named = filter.authors(viewer), filter.mentioned(viewer)
-        except Exception as error:
-            _failed(feed, filter, error)
+        except (Exception, SystemExit) as error:
+            _complain(feed, filter, error)
             theirs, named = frozenset(), None
         if theirs is not None:
             authors = frozenset(theirs) if authors is None else authors & theirs
@@ -122,14 +138,14 @@ def _kept(feed: FeedConfig, post: Post, viewer: Viewer) -> bool:
                 return False
             if verdict is not True:
                 raise TypeError(f"keep returned {type(verdict).__name__}, not True or False")
-        except Exception as error:  # what must not be shown, perhaps, is not
-            _failed(feed, filter, error, post.uri)
+        except (Exception, SystemExit) as error:  # what must not be shown, perhaps, is not
+            _complain(feed, filter, error, post.uri)
             return False
     return True
 
 
-def _failed(feed: FeedConfig, filter: ViewerFilter, error: Exception, uri: str = "") -> None:
-    times = _failures[feed.name, filter.yaml_name()] = _failures[feed.name, filter.yaml_name()] + 1
+def _complain(feed: FeedConfig, filter: ViewerFilter, error: BaseException, uri: str = "") -> None:
+    times = failed(feed.name, filter.yaml_name())
     if worth_saying(times):
         about = f" on {uri}" if uri else ""
         log.error(

@@ -13,13 +13,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from feedkit.awaiting import knows
+from feedkit.failures import failed
+from feedkit.logs import worth_saying
 from feedkit.needs import hydrated
 from feedkit.plugin import Ranker, Selector
 from feedkit.post import Post, Request
 from feedkit.rankers.time import Newest
 from feedkit.settings import FeedConfig
-from feedkit.store import Store
-from feedkit.store.reading import Narrowing
+from feedkit.store import Narrowing, Store
 from feedkit.times import micros
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def stages(
     ranked = _ranked(feed.rank, [post for _, post in candidates], request)
     yield ranked
     posts = ranked.posts
-    own = {post.uri for _, post in candidates}
+    own = {post.uri for _, post in candidates} if feed.select else set()
     for selector in feed.select:
         mixed = {post.uri for name in selector.mixes for post in feeds.get(name, ())}
         try:
@@ -85,9 +86,10 @@ def stages(
 
 
 def _ranked(ranker: Ranker, candidates: list[Post], request: Request) -> Stage:
-    words = hydrated([ranker])
-    posts = [post for post in candidates if knows(post, words)]
-    rest = [post for post in candidates if not knows(post, words)]
+    posts, rest = candidates, list[Post]()
+    if words := hydrated([ranker]):
+        posts = [post for post in candidates if knows(post, words)]
+        rest = [post for post in candidates if not knows(post, words)]
     try:
         scores = [float(score) for score in ranker.score_many(posts, request)]
         if len(scores) != len(posts) or not all(map(math.isfinite, scores)):
@@ -107,7 +109,7 @@ def rank(
     others: Mapping[str, Candidates] = NO_OTHERS,
 ) -> list[int]:
     """The ids of `candidates` as `feed` ranks and selects them, best first; see `stages`. `asked`:
-    the clock, or the whole request. What fails is logged."""
+    the clock, or the whole request. What fails is counted, and logged."""
     request = asked if isinstance(asked, Request) else Request(now=asked)
     posts: list[Post] = []
     began = perf_counter()
@@ -120,18 +122,24 @@ def rank(
             )  # fmt: skip
         posts = stage.posts
         if stage.failure:
-            then = (
-                "it is passed over until it works"
-                if isinstance(stage.plugin, Selector)
-                else "the feed is newest first until it works"
-            )
-            log.error(
-                "feeds.%s: the %s %s failed (%s); %s",
-                feed.name, stage.plugin.kind, stage.plugin.yaml_name(), stage.failure, then,
-            )  # fmt: skip
+            _complain(feed, stage)
         began = perf_counter()
     ids = {post.uri: id for some in (*others.values(), candidates) for id, post in some}
     return [ids[post.uri] for post in posts]
+
+
+def _complain(feed: FeedConfig, stage: Stage) -> None:
+    times = failed(feed.name, stage.plugin.yaml_name())
+    if worth_saying(times):
+        then = (
+            "it is passed over until it works"
+            if isinstance(stage.plugin, Selector)
+            else "the feed is newest first until it works"
+        )
+        log.error(
+            "feeds.%s: the %s %s failed (%s), %d times so far; %s",
+            feed.name, stage.plugin.kind, stage.plugin.yaml_name(), stage.failure, times, then,
+        )  # fmt: skip
 
 
 def candidates_of(
@@ -161,6 +169,8 @@ def _in_order(store: Store, feed: FeedConfig, into: FeedConfig) -> Candidates:
         return newest
     own = dict(newest)
     ids = store.version_slice(version.id, 0, version.size) if version.size else []
+    if len(ids) < version.size:  # it was replaced just now
+        return newest
     return [(id, own[id]) for id in ids if id in own]
 
 

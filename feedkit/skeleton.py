@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from feedkit.failures import failed
 from feedkit.logs import worth_saying
 from feedkit.plugin import Pinned, Selector
 from feedkit.post import EPOCH, Request
@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 
 MAX_ID = 2**63 - 1
 MOST_SECONDS = 2**32  # the year 2106
-_failures: Counter[tuple[str, str]] = Counter()  # of pins, by feed and selector
 
 
 class BadCursor(ValueError):
@@ -67,6 +66,8 @@ class _Position(NamedTuple):
     place: int  # sort_at of the last post, or how many places of the version were examined
     post: int  # the last post's id
     began: int = 0  # when its chain began, in seconds, where that matters: pins come and go
+    given: int = 0  # where pins are still to come: how many posts the chain has given,
+    pinned: int = 0  # and how many of its pins, in the order of their places, were passed
 
 
 def page(
@@ -85,20 +86,43 @@ def page(
     left_out = {pin.uri for pin in pins}.union(chain.hidden)
     first = position is None
     start = _start(store, feed, chain) if position is None else position
-    shown = [pin for pin in pins if first and _may_be_pinned(store, pin, chain)][:limit]
+    coming = [
+        (number, pin)
+        for number, pin in enumerate(pins, 1)
+        if number > start.pinned and (first or start.given) and _may_be_pinned(store, pin, chain)
+    ]
+    places = _places((pin for _, pin in coming), start.given)
+    here = sum(place <= start.given + limit for place in places)
     items: list[Item] = []
-    end = None
+    end, more = start, False
     if start.version or not chain.asker:
         read = _from_version if start.version else _by_time
-        items, end = read(store, feed, start, limit - len(shown), left_out, chain.asker)
-    elif not first:
+        items, end, more = read(store, feed, start, limit - here, left_out, chain.asker)
+    elif not first and not start.given:
         raise BadCursor("the cursor is not one of yours; leave it out to start anew")
-    for pin in sorted(shown, key=lambda pin: pin.at):
-        items.insert(max(pin.at - 1, 0), Item(pin.uri, pinned=True))
-    if end is None or not items:
+    if not more:  # all pins that are left follow the last post
+        here = min(len(coming), limit - len(items))
+    for place, (_, pin) in zip(places[:here], coming, strict=False):
+        items.insert(place - start.given - 1, Item(pin.uri, pinned=True))
+    left = len(coming) > here
+    if not items or not (more or left):
         return Page(items, None, start.version)
     began = micros(request.now) // 1_000_000 if has_pins(feed) else 0
-    return Page(items, _format(end._replace(began=began)), start.version)
+    end = _Position(*end[:3], began)
+    if left:
+        passed = coming[here - 1][0] if here else start.pinned
+        end = end._replace(given=start.given + len(items), pinned=passed)
+    return Page(items, _format(end), start.version)
+
+
+def _places(pins: Iterable[Pinned], given: int) -> list[int]:
+    """The places, from 1, of `pins` in a chain that has given so many posts: where they are to be,
+    or the next that is free."""
+    places = []
+    for pin in pins:
+        given = max(pin.at, given + 1)
+        places.append(given)
+    return places
 
 
 def _start(store: Store, feed: FeedConfig, chain: Chain) -> _Position:
@@ -110,7 +134,8 @@ def _start(store: Store, feed: FeedConfig, chain: Chain) -> _Position:
 
 def _by_time(
     store: Store, feed: FeedConfig, start: _Position, wanted: int, left_out: set[str], asker: str
-) -> tuple[list[Item], _Position | None]:
+) -> tuple[list[Item], _Position, bool]:
+    """The next `wanted` posts, where the page after them begins, and whether there may be one."""
     items: list[Item] = []
     at = (start.place, start.post)
     while True:
@@ -122,22 +147,21 @@ def _by_time(
             at = (row.sort_at, row.id)
             if row.uri not in left_out:
                 items.append(Item(row.uri))
-        if not more:
-            return items, None
-        if len(items) == wanted:
-            return items, _Position(0, *at)
+        if not more or len(items) == wanted:
+            return items, _Position(0, *at), more
 
 
 def _from_version(
     store: Store, feed: FeedConfig, start: _Position, wanted: int, left_out: set[str], asker: str
-) -> tuple[list[Item], _Position | None]:
+) -> tuple[list[Item], _Position, bool]:
+    """As `_by_time`, of a version."""
     number, place, last = start[:3]
     version = store.find_version(number, feed.name, asker)
     if version is None:  # it has expired: go on after the last post that it gave, in today's
         version = store.latest_version(feed.name, asker)
         found = store.version_position(version.id, last) if version else None
         if version is None or found is None:
-            return [], None
+            return [], start, False
         place = found + 1
     items: list[Item] = []
     while place < version.size and len(items) < wanted:
@@ -150,7 +174,7 @@ def _from_version(
             row = visible.get(id)
             if row is not None and row.uri not in left_out:
                 items.append(Item(row.uri, place=place - 1))
-    return items, _Position(version.id, place, last) if place < version.size else None
+    return items, _Position(version.id, place, last), place < version.size
 
 
 def _pins(feed: FeedConfig, request: Request) -> Sequence[Pinned]:
@@ -162,15 +186,14 @@ def _pins(feed: FeedConfig, request: Request) -> Sequence[Pinned]:
                 raise TypeError("pins() must give Pinned(uri=…, at=…)")
             pins += some
         except (Exception, SystemExit) as error:
-            _failures[feed.name, selector.yaml_name()] += 1
-            if worth_saying(_failures[feed.name, selector.yaml_name()]):
+            times = failed(feed.name, selector.yaml_name())
+            if worth_saying(times):
                 log.error(
                     "feeds.%s: the selector %s failed to pin (%s: %s), %d times so far; the feed "
                     "goes without its pins until it works",
-                    feed.name, selector.yaml_name(), type(error).__name__, error,
-                    _failures[feed.name, selector.yaml_name()],
+                    feed.name, selector.yaml_name(), type(error).__name__, error, times,
                 )  # fmt: skip
-    return tuple({pin.uri: pin for pin in pins}.values())
+    return sorted({pin.uri: pin for pin in pins}.values(), key=lambda pin: pin.at)
 
 
 def _may_be_pinned(store: Store, pin: Pinned, chain: Chain) -> bool:
@@ -189,14 +212,15 @@ def has_pins(feed: FeedConfig) -> bool:
 
 
 def _format(position: _Position) -> str:
-    return ".".join(map(str, position if position.began else position[:3]))
+    parts = 6 if position.given else 4 if position.began else 3
+    return ".".join(map(str, position[:parts]))
 
 
 def _parse(cursor: str) -> _Position | None:
     if not cursor:
         return None
     parts = cursor.split(".")
-    if len(parts) not in (3, 4) or not all(
+    if len(parts) not in (3, 4, 6) or not all(
         p.isascii() and p.isdigit() and len(p) < 20 for p in parts
     ):
         raise BadCursor("the cursor is not one that this feed gave out; leave it out to start anew")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from feedkit.duration import roughly
-from feedkit.heartbeat.figures import Ingesting
+from feedkit.heartbeat.figures import Figures, Ingesting
 from feedkit.overview import SECOND, Overview, Process, Stream, look
 from feedkit.settings import Service
 from feedkit.store import Store
@@ -134,16 +134,19 @@ def as_json(said: Status) -> dict[str, Any]:
                 name: {
                     "runs": job.runs, "failures": job.failures, "failing": job.failing,
                     "problem": job.problem or None, "lastSeconds": job.last,
+                    "overdue": job.overdue,
                     "endedAt": _time(job.ended_at),
                 }
                 for name, job in seen.jobs.figures.jobs.items()
             },
             "hydrators": seen.jobs.figures.hydrators,
+            "errors": _errors(seen.jobs.figures),
         },
         "hydrationQueue": seen.words,
         "web": [
             {"name": one.beat.name, "requests": _requests(one.figures.feeds.values()),
-             "memory": one.figures.memory, "front": one.figures.front}
+             "memory": one.figures.memory, "front": one.figures.front,
+             "errors": _errors(one.figures)}
             for one in seen.web
         ],
         "store": {
@@ -169,7 +172,7 @@ def _stream_json(stream: Stream, now: int) -> dict[str, Any]:
             "events": figures.events, "posts": figures.posts, "hits": figures.hits,
             "skipped": figures.skipped, "memory": figures.memory,
             "problem": figures.problem or None,
-            "errors": [list(one) for one in figures.errors],
+            "errors": _errors(figures),
             "slow": [list(one) for one in figures.slow],
         }  # fmt: skip
     return made
@@ -190,6 +193,11 @@ def _feed_json(said: Status, name: str) -> dict[str, Any]:
 
 def _trouble_json(trouble: Trouble) -> dict[str, Any]:
     return trouble._asdict()
+
+
+def _errors(figures: Figures) -> list[list[str | int]]:
+    """Feed, plugin, how often it failed."""
+    return [list(one) for one in figures.errors]
 
 
 def _requests(feeds: Any) -> int:

@@ -19,6 +19,7 @@ from urllib.parse import quote
 import pytest
 from _network import network  # noqa: F401
 
+from feedkit import failures
 from feedkit.store import Store, open_store
 
 DIALECTS = ("sqlite", "postgresql")
@@ -84,10 +85,17 @@ def store(store_url: str) -> Iterator[Store]:
         yield made
 
 
+@pytest.fixture(autouse=True)
+def _nothing_has_failed() -> None:
+    """What failed in a process is said ever more rarely; a test begins anew."""
+    failures.forget()
+
+
 # What starts many processes, kills them, fills disks, or needs a network of servers: minutes.
 SLOW = frozenset({
-    "test_adversity", "test_backfill_cli", "test_jobs_owner", "test_orphans", "test_serving_process",
-    "test_deploy_docs", "test_status", "test_doctor", "test_pytest_plugin", "test_run",
+    "test_adversity", "test_backfill_archive", "test_backfill_cli", "test_jobs_owner",
+    "test_orphans", "test_serving_process", "test_deploy_docs", "test_status", "test_doctor",
+    "test_pytest_plugin", "test_run",
 })  # fmt: skip
 
 

@@ -439,7 +439,7 @@ class Server(Database):
         """As an operator does it: who is connected is thrown out."""
         main = self._main
         main.send_signal(signal.SIGINT)
-        main.wait(20)
+        main.wait(60)
         self.start()
 
     def kill_a_backend(self):
@@ -458,7 +458,7 @@ class Server(Database):
         for kill in (True, False):
             for process in everyone:
                 with suppress(Exception):  # it is gone already
-                    process.kill() if kill else process.wait(10)
+                    process.kill() if kill else process.wait(60)
         self.start()
 
 

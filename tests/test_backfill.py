@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from storing import contents, order
 
 from feedkit import Gravity, Keywords, Newest
 from feedkit.backfill import Filling, NotPossible, Stopped
+from feedkit.backfill.rewound import Rewound
 from feedkit.ingest import Ingest
 from feedkit.jobs import Jobs
 from feedkit.settings import FeedConfig, Network, Service, Stream
@@ -379,6 +381,19 @@ def test_a_stream_that_refuses(history, store):
     with pytest.raises(NotPossible, match=r"does not go back so far .*CursorTooOld.*--stream 12h"):
         fill(service(history, herons="heron"), store, ["herons"])
     clean(store)
+
+
+def test_a_stream_that_cannot_be_reached_is_no_matter_of_the_feeds(history, store, caplog):
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    source = Rewound(Stream(url=f"ws://127.0.0.1:{port}", compress=False), frozenset())
+    stop = threading.Event()
+    for _ in source.frames(None, 1, stop):
+        if source.open is False:
+            stop.set()
+    (told,) = [one for one in caplog.messages if one.startswith("backfill from jetstream ")]
+    assert "Until then nothing more is filled; what was filled stays" in told
+    assert "no new posts" not in told
 
 
 def test_where_ingest_has_stopped_long_ago(history, store):

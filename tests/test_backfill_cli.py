@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 
 import pytest
 from _history import HOUR, author, uri
@@ -88,12 +89,18 @@ def test_killed_many_times_beside_a_running_ingest(history, store_url, tmp_path)
             tmp_path / "new", history, store_url, wrens="wren", robins="robin", herons="heron"
         )
         with feedkit(live, "ingest") as ingest:
-            time.sleep(1.5)
+            probes = count()
+
+            def reads():
+                history.post(f"probe{next(probes)}", 0.0, "a robin")
+                return names(store, "robins")
+
+            until(reads, "the ingest to read", 60)
             number = 0
             for _ in range(8):
                 with feedkit(new, "backfill", "herons", "--stream", "24h") as process:
                     before = _place(store)
-                    until(partial(_moved, store, before, process), "a start")
+                    until(partial(_moved, store, before, process), "a start", 60)
                     time.sleep(rnd.uniform(0, 0.4))
                     for _ in range(3):  # the live stream goes on meanwhile
                         history.post(f"live{number}", -0.0001 * number, "a robin")
@@ -104,7 +111,7 @@ def test_killed_many_times_beside_a_running_ingest(history, store_url, tmp_path)
             with feedkit(new, "backfill", "herons", "--stream", "24h") as process:
                 said, log = process.communicate(timeout=60)
             assert process.returncode == 0, log
-            until(lambda: len(names(store, "robins")) == number, "the live posts")
+            until(lambda: _live(store) == number, "the live posts", 60)
             assert ingest.poll() is None
         assert names(store, "herons") == expected
         assert "posts more, from the stream" in said
@@ -113,6 +120,10 @@ def test_killed_many_times_beside_a_running_ingest(history, store_url, tmp_path)
         assert found["accounts"] == {author("a3"): "deactivated"}
         for table in ("backfills", "backfill_posts", "backfill_accounts"):
             assert store.db.rows(f"SELECT * FROM {table}") == []
+
+
+def _live(store):
+    return sum(name.startswith("live") for name in names(store, "robins"))
 
 
 def _moved(store, before, process):
@@ -135,7 +146,7 @@ def test_told_to_stop_it_says_that_it_goes_on(history, tmp_path):
         with feedkit(config, "backfill", "--all", "--stream", "24h") as process:
             until(lambda: store.find_post(uri("one")), "the post to be staged")
             process.terminate()
-            _, log = process.communicate(timeout=10)
+            _, log = process.communicate(timeout=60)
         assert process.returncode == 1
         assert "stopped; run it again to go on" in log
         history.pace = 0

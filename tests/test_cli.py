@@ -269,6 +269,7 @@ def test_a_new_project_has_a_schema_of_its_configuration(feedkit, project):
 def test_the_schema_knows_your_own_plugins(feedkit, project, tmp_path):
     (project / "feeds" / "loud.py").write_text(
         "from feedkit import Filter\n\nclass Loud(Filter):\n    least: int\n"
+        "    def match(self, post):\n        return len(post.text) > self.least\n"
     )
     code, said = feedkit("schema")
     assert (code, "filter.loud" in json.loads(said)["$defs"]) == (0, True)

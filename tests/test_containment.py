@@ -302,19 +302,6 @@ RANKERS = [
 ]
 
 
-@pytest.mark.parametrize(("how", "says"), RANKERS, ids=[ranker[0] for ranker in RANKERS])
-def test_a_ranker(sqlite, tmp_path, caplog, how, says):
-    service = configured(
-        tmp_path, f"bad: {{filter: {{keywords: heron}}, rank: {{bad_ranker: {how}}}}}"
-    )
-    ingested(service, sqlite, tmp_path)
-    assert Jobs(service, sqlite).once()
-    assert shown(service, sqlite, "good") == shown(service, sqlite, "bad") == NEWEST
-    told = [m for m in caplog.messages if m.startswith("feeds.bad: the ranker bad_ranker failed (")]
-    assert told[0].endswith("; the feed is newest first until it works")
-    assert says in told[0]
-
-
 SELECTORS = [
     ("raise", "RuntimeError: no idea"),
     ("exit", "SystemExit: 3"),
@@ -325,16 +312,25 @@ SELECTORS = [
 ]
 
 
-@pytest.mark.parametrize(("how", "says"), SELECTORS, ids=[one[0] for one in SELECTORS])
-def test_a_selector(sqlite, tmp_path, caplog, how, says):
-    service = configured(
-        tmp_path, f"bad: {{filter: {{keywords: heron}}, select: [{{bad_selector: {how}}}]}}"
-    )
+RANKING = [
+    *(("rank: {bad_ranker: %s}", "newest first until it works", *one) for one in RANKERS),
+    *(("select: [{bad_selector: %s}]", "passed over until it works", *one) for one in SELECTORS),
+]
+
+
+@pytest.mark.parametrize(
+    ("key", "then", "how", "says"), RANKING, ids=[f"{one[0][:4]} {one[2]}" for one in RANKING]
+)
+def test_a_ranker_or_selector(sqlite, tmp_path, caplog, key, then, how, says):
+    service = configured(tmp_path, f"bad: {{filter: {{keywords: heron}}, {key % how}}}")
     ingested(service, sqlite, tmp_path)
     assert Jobs(service, sqlite).once()
     assert shown(service, sqlite, "good") == shown(service, sqlite, "bad") == NEWEST
-    told = [m for m in caplog.messages if m.startswith("feeds.bad: the selector bad_selector")]
-    assert told[0].endswith("; it is passed over until it works")
+    kind = "selector" if "select" in key else "ranker"
+    told = [
+        m for m in caplog.messages if m.startswith(f"feeds.bad: the {kind} bad_{kind} failed (")
+    ]
+    assert told[0].endswith(f" {then}")
     assert says in told[0]
 
 

@@ -116,6 +116,65 @@ def test_the_procfile(project, text, serious, says, remedy):
     assert (found.serious, says in found.said, remedy in found.remedy) == (serious, True, True)
 
 
+SHARDS = "FEEDKIT_SHARDS"
+MORE = GOOD["Procfile"].replace("feedkit worker", "feedkit worker --shard {}")
+SHARDED = [
+    (GOOD["Procfile"], {SHARDS: "2"}, False, "2 processes worker must run", "ps:scale worker=2"),
+    (GOOD["Procfile"], {SHARDS: "two"}, True, "'two' is no number of shards", "unset it"),
+    (GOOD["Procfile"], {SHARDS: "2", "FEEDKIT_SHARD": "1/2"}, True, "are both set", "unset one"),
+    (GOOD["Procfile"], {"FEEDKIT_SHARD": "3/2"}, True, "FEEDKIT_SHARD: '3/2' is no shard", "unset"),
+    (MORE.format("1/2"), {}, True, "nobody reads the shard 2/2", "FEEDKIT_SHARDS=2"),
+    (MORE.format("1/3") + "b: feedkit ingest --shard=2/3", {}, True, "the shard 3/3", "add a line"),
+    (MORE.format("1/2") + "b: feedkit ingest --shard 1/2\nc: feedkit ingest --shard 2/2\n", {}, True,
+     "several read the shard 1/2", "let one"),
+    (MORE.format("1/2") + "b: feedkit ingest --shard 2/3\n", {}, True,
+     "of different numbers: worker 1/2, b 2/3", "behind each /"),
+    (MORE.format("1/2") + "b: feedkit ingest\n", {}, True,
+     "b reads the whole stream, worker a shard", "or none"),
+    (MORE.format("half"), {}, True, "worker: 'half' is no shard", "--shard 1/2"),
+    (MORE.format("1/2") + "b: feedkit ingest --shard 2/2\n", {SHARDS: "2"}, False,
+     "is not heeded by worker, b", "leave --shard out"),
+    (MORE.format("1/2") + "b: feedkit ingest --shard 2/2\n", {SHARDS: "3"}, True,
+     "FEEDKIT_SHARDS=3 is not heeded", "unset FEEDKIT_SHARDS"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "serious", "says", "remedy"), SHARDED,
+    ids=["scale", "word", "both", "beyond", "half", "two-thirds", "twice", "numbers", "and-whole",
+         "no-shard", "ignored", "another"],
+)  # fmt: skip
+def test_several_that_read_the_stream(project, text, environ, serious, says, remedy):
+    (found,) = advice(project, DATABASE | environ, Procfile=text)
+    assert (found.serious, says in found.said, remedy in found.remedy) == (serious, True, True), (
+        found
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "environ"),
+    [(MORE.format("1/2") + "more: feedkit ingest --shard=2/2\n", {}), (MORE.format("1/1"), {}),
+     (GOOD["Procfile"], {SHARDS: "1"}), (GOOD["Procfile"], {"FEEDKIT_SHARD": "1/2"})],
+    ids=["two-lines", "one", "of-one", "its-own"],
+)  # fmt: skip
+def test_shards_that_are_good(project, text, environ):
+    assert advice(project, DATABASE | environ, Procfile=text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "environ"),
+    [(MORE.format("1/2") + "more: feedkit ingest --shard=2/2\n", {}),
+     (GOOD["Procfile"], {"FEEDKIT_SHARD": "1/2"}), (GOOD["Procfile"], {SHARDS: "2"})],
+    ids=["lines", "one", "number"],
+)  # fmt: skip
+def test_a_file_has_no_shards(project, text, environ):
+    config = changed("store: ${DATABASE_URL:-sqlite:///feedkit.db}", "store: sqlite:///feedkit.db")
+    found = advice(project, environ, Procfile=text, config=config)
+    (told,) = (one for one in found if "into SQLite" in one.said)
+    assert told.serious
+    assert "name a PostgreSQL" in told.remedy
+
+
 @pytest.mark.parametrize(
     "text",
     [

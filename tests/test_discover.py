@@ -10,7 +10,8 @@ import pytest
 from feedkit import All, Feed, Filter, Keywords, Reply
 from feedkit.config import load_config
 from feedkit.config.discover import BUILT_IN, built_in, discover
-from feedkit.config.problems import ConfigError, Problems
+from feedkit.config.methods import lacking
+from feedkit.config.problems import ConfigError, Place, Problems
 from feedkit.viewing import KINDS
 
 HEAD = "service: {hostname: feeds.example.com, publisher: alice.example.com}\n"
@@ -237,3 +238,84 @@ def test_packages_that_cannot_be_used_are_problems(package, tmp_path):
         "'birdkit_c:VALUE' is neither a plugin nor a module of plugin",
         "the plugins 'birdkit_missing' cannot be imported: ModuleNotF",
     ]
+
+
+LACKING = """
+from feedkit import Filter, Hydrator, Ranker, Selector, ViewerFilter
+
+class Described({base}):
+    "What is described."
+    provides = {{"described": int}}
+
+    def {method}(self, *some):
+        return some
+"""
+
+
+@pytest.mark.parametrize(
+    ("base", "method", "told"),
+    [
+        ("Filter", "matches", "no match(self, post), without which a filter does nothing; rename"),
+        ("Filter", "match_many", "no match(self, post), without"),
+        ("ViewerFilter", "keeps", "no keep(self, post, viewer), without which a viewer filter"),
+        ("Ranker", "scores", "no score(self, post, request), without which a ranker does"),
+        ("Selector", "selects", "no select(self, posts, request), without which a selector does"),
+        ("Hydrator", "hydrated", "no hydrate(self, posts, context), without which a hydrator"),
+        ("Ranker", "why", "without which a ranker does nothing; write it"),
+    ],
+)
+def test_a_plugin_without_its_method_is_refused_where_it_is_written(folder, base, method, told):
+    text = LACKING.format(base=base, method=method)
+    _, problems = found_in(folder, mine=text)
+    assert len(problems) == 1
+    assert problems[0].startswith(f"{folder / 'mine.py'}:4: the class Described has no ")
+    assert told in problems[0]
+    (folder.parent / "config.yaml").write_text(
+        f"{HEAD}feeds: {{a: {{filter: {{keywords: a}}}}}}", "utf-8"
+    )
+    with pytest.raises(ConfigError) as raised:
+        load_config(folder.parent / "config.yaml", {})
+    assert [str(problem) for problem in raised.value.problems] == problems
+
+
+@pytest.mark.parametrize(
+    ("base", "made", "path"),
+    [
+        ("Filter", "filter = _Described()", "filter"),
+        ("Filter", "filter = Keywords('a') & ~_Described()", "filter"),
+        ("ViewerFilter", "filter = Keywords('a')\n    viewer = [_Described()]", "viewer[0]"),
+        ("Ranker", "filter = Keywords('a')\n    rank = _Described()", "rank"),
+        ("Selector", "filter = Keywords('a')\n    select = _Described()", "select"),
+    ],
+)
+def test_a_plugin_without_its_method_is_refused_where_a_feed_has_it(folder, base, made, path):
+    text = LACKING.format(base=base, method="other").replace("Described", "_Described")
+    with pytest.raises(ConfigError) as raised:
+        feeds(folder, f"{text}from feedkit import *\nclass Own(Feed):\n    {made}\n")
+    (problem,) = raised.value.problems
+    assert problem.place == Place(str(folder / "mine.py"), 11)
+    assert problem.path == f"feeds.own.{path}"
+    assert problem.message.startswith("the class _Described has no ")
+
+
+@pytest.mark.parametrize(
+    ("base", "method"),
+    [("Filter", "match"), ("Filter", "decide"), ("Ranker", "score_many"), ("Selector", "pins")],
+)
+def test_one_of_the_methods_will_do(folder, base, method):
+    assert found_in(folder, mine=LACKING.format(base=base, method=method))[1] == []
+
+
+def test_patterns_for_plugins_are_no_plugins(folder):
+    found, problems = found_in(
+        folder,
+        a="from feedkit import Filter\nclass Pattern(Filter): pass\n",
+        b="from .a import Pattern\n" + LOUD.format(name="Loud").replace("(Filter)", "(Pattern)"),
+    )
+    assert problems == []
+    assert "loud" in found.plugins["filter"]
+    assert "pattern" not in found.plugins["filter"]
+
+
+def test_every_built_in_has_its_method():
+    assert [lacking(cls) for cls in BUILT_IN if lacking(cls)] == []

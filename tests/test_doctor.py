@@ -8,6 +8,7 @@ import os
 import socket
 import sqlite3
 import time
+from contextlib import closing
 from datetime import timedelta
 from threading import Thread
 
@@ -18,7 +19,7 @@ from storing import written
 
 from feedkit.cli import run
 from feedkit.config import load_config
-from feedkit.doctor import database
+from feedkit.doctor import asking, database, stream, visit
 from feedkit.doctor.checks import checks, examine
 from feedkit.doctor.visit import Visit
 from feedkit.ranking import take_snapshot
@@ -27,6 +28,7 @@ from feedkit.store import open_store
 NOWHERE = "http://127.0.0.1:9"  # the discard port: refuses
 STREAM = "ws://127.0.0.1:9"
 SECOND = 1_000_000
+PATIENT = 60.0  # seconds
 
 
 def now():
@@ -68,14 +70,14 @@ class Service:
             take_snapshot(store, service.feeds["ranked"])
         return self
 
-    def examine(self, *names, at="", longest=10.0, backfill=False):
+    def examine(self, *names, at="", longest=PATIENT, backfill=False):
         """What each check says, by its name and what it is about."""
         service = self.write()
         feeds = [service.feeds[name] for name in names] or service.feeds.values()
-        visit = Visit(service, feeds, at, backfill)
-        found = list(examine(visit, longest))
+        looking = Visit(service, feeds, at, backfill)
+        found = list(examine(looking, longest))
         assert [(one.name, one.about) for one in found] == [
-            (check.name, check.about) for check in checks(visit)
+            (check.name, check.about) for check in checks(looking)
         ]
         return {f"{one.name} {one.about}".rstrip(): one.verdict for one in found}
 
@@ -88,6 +90,9 @@ class Service:
 def environment(monkeypatch):
     for name in [n for n in os.environ if n.startswith(("FEEDKIT_", "DATABASE_", "SSL_CERT"))]:
         monkeypatch.delenv(name)
+    monkeypatch.setattr(database, "ROOM", 0)  # this machine's disk may be as full as it likes
+    for place, name in ((asking, "LONGEST"), (visit, "PATIENCE")):
+        monkeypatch.setattr(place, name, PATIENT)  # and it as busy
     logging.getLogger("feedkit.sources").setLevel(logging.CRITICAL)
     yield
     logging.getLogger("feedkit.sources").setLevel(logging.NOTSET)
@@ -117,7 +122,7 @@ def test_a_service_that_is_well(world, tmp_path, store_url):
 
 def test_nothing_is_written(service):
     def content():
-        with sqlite3.connect(service.folder / "store.db") as db:
+        with closing(sqlite3.connect(service.folder / "store.db")) as db:
             return list(db.iterdump())
 
     before = content()
@@ -196,10 +201,8 @@ def test_nothing_listens(service):
 def test_a_server_that_says_nothing_holds_up_nobody(service):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         service.world.endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        began = time.monotonic()
-        found = service.examine(longest=1.5)
-        assert time.monotonic() - began < 30  # not for ever; on a busy machine, too
-    assert "no answer within 1.5 s" in found["hostname"].said
+        found = service.examine(longest=6)
+    assert "no answer within 6 s" in found["hostname"].said
     assert "hangs" in found["hostname"].remedy
     assert found["database"].ok
     assert found["record plain"].ok
@@ -282,13 +285,14 @@ def test_what_is_offered(service, answer, says, remedy):
     assert remedy in found["describe"].remedy
 
 
-@pytest.mark.parametrize(("date", "says"), [(-600, "10 minutes ahead"), (45, "45 s behind")])
+@pytest.mark.parametrize(
+    ("date", "says"), [(-600, "10 minutes ahead of"), (2700, "45 minutes behind")]
+)
 def test_the_clock(service, date, says):
     service.world.date = date
     found = service.failed()
     assert list(found) == ["clock"]
-    assert says[:-8] in found["clock"].said
-    assert says.split()[-1] in found["clock"].said
+    assert f"this machine's clock is {says} that of http://" in found["clock"].said
     assert "set-ntp" in found["clock"].remedy
 
 
@@ -366,7 +370,7 @@ def test_tables_of_another_version(world, tmp_path, store_url, change, says):
 def test_a_database_that_cannot_be_written(world, tmp_path, store_url):
     made = Service(world, tmp_path, store_url).fill()
     if store_url.startswith("sqlite"):
-        with sqlite3.connect(tmp_path / "store.db", isolation_level=None) as other:
+        with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             found = made.failed()
             other.execute("ROLLBACK")
@@ -381,7 +385,7 @@ def test_a_database_that_cannot_be_written(world, tmp_path, store_url):
 
 
 def test_a_journal_that_is_not_wal(service):
-    with sqlite3.connect(service.folder / "store.db") as db:
+    with closing(sqlite3.connect(service.folder / "store.db")) as db:
         db.execute("PRAGMA journal_mode = delete")
     found = service.failed()
     assert list(found) == ["database"]
@@ -389,11 +393,12 @@ def test_a_journal_that_is_not_wal(service):
     assert "`feedkit migrate`" in found["database"].remedy
 
 
-def test_too_little_room(service):
-    visit = Visit(service.write(), ())
-    found = database.disk(visit, room=10**18)
-    visit.close()
-    assert (found.ok, "keep:" in found.remedy, "GB free" in found.said) == (False, True, True)
+def test_too_little_room(service, monkeypatch):
+    monkeypatch.setattr(database, "ROOM", 10**18)
+    found = service.failed()
+    assert list(found) == ["disk"]
+    assert "keep:" in found["disk"].remedy
+    assert " free beside a database of " in found["disk"].said
 
 
 def test_feeds_without_posts_and_feeds_that_nobody_registered(service):
@@ -423,7 +428,8 @@ def test_a_stream_of_which_nothing_was_read(service):
     assert "`feedkit worker`" in found["stream"].remedy
 
 
-def test_a_stream_that_is_away(world, tmp_path):
+def test_a_stream_that_is_away(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "WATCHED", 1.0)
     made = Service(world, tmp_path, f"sqlite:///{tmp_path}/store.db").fill(now() - 3600 * SECOND)
     found = made.failed()
     assert list(found) == ["stream"]
@@ -431,7 +437,8 @@ def test_a_stream_that_is_away(world, tmp_path):
     assert "check stream: url" in found["stream"].remedy
 
 
-def test_an_ingest_that_hangs_and_a_quiet_network(world, tmp_path):
+def test_an_ingest_that_hangs_and_a_quiet_network(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "WATCHED", 1.0)
     made = Service(world, tmp_path, f"sqlite:///{tmp_path}/store.db")
     at = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(time.time() - 1800))
     with server(sends(v2_post(7, at))) as quiet:
@@ -439,6 +446,7 @@ def test_an_ingest_that_hangs_and_a_quiet_network(world, tmp_path):
         made.fill(now() - 3600 * SECOND)
         found = made.examine()["stream"]
     assert (found.ok, "the network is quiet; " in found.said) == (None, True)
+    monkeypatch.setattr(stream, "WATCHED", PATIENT)
     with server(sends(v2_post(7, at), v2_post(8, at))) as busy:
         made.stream = busy.url
         made.fill(now() - 3600 * SECOND)
@@ -476,7 +484,8 @@ def overdue(service):
         store.mark_asked("ranked", now())
 
 
-def test_jobs_that_do_nothing(service):
+def test_jobs_that_do_nothing(service, monkeypatch):
+    monkeypatch.setattr(stream, "TURN", 0.5)
     overdue(service)
     found = service.failed()
     assert list(found) == ["jobs"]
@@ -487,7 +496,8 @@ def test_jobs_that_do_nothing(service):
     assert service.examine("plain")["jobs"].ok is None
 
 
-def test_jobs_at_work(service):
+def test_jobs_at_work(service, monkeypatch):
+    monkeypatch.setattr(stream, "TURN", PATIENT)
     overdue(service)
     loaded = service.write()
 
@@ -509,7 +519,8 @@ def test_jobs_at_work(service):
 def test_a_publisher_whom_nobody_knows(service):
     service.publisher = "nobody.test"
     found = service.examine()
-    assert "does not know this handle" in found["publisher nobody.test"].said
+    said = found["publisher nobody.test"].said
+    assert said.startswith(f"{service.world.url} does not know this handle"), "its name comes once"
     assert "write the account's DID" in found["publisher nobody.test"].remedy
     assert found["publisher nobody.test"].ok is False
     assert {found[name].ok for name in ("record plain", "app plain", "feed plain")} == {None}

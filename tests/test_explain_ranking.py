@@ -261,6 +261,9 @@ def test_what_selectors_say(selector, posts, about, said):
 class Mute(Selector):
     """Explains nothing in words."""
 
+    def select(self, posts, request):
+        return posts
+
     def explain(self, post, before, after, request):
         return len(before)
 
@@ -319,10 +322,10 @@ def test_the_place_where_the_newest_come_first(filled):
     pinned = feed("new", Newest(), [Pin(uri("b", "byb"), at=2)])
     assert told(stand(filled, pinned, "b", author="byb")) == [
         "served: place 3 of 4, newest first",
-        "pinned: place 2 of the first page, whatever was ranked",
+        "pinned: place 2 of the feed, whatever was ranked",
     ]
     assert told(stand(filled, feed("new", Newest(), [Pin(uri("x"))]), "x")) == [
-        "pinned: place 1 of the first page, whatever was ranked"
+        "pinned: place 1 of the feed, whatever was ranked"
     ]
 
 

@@ -10,7 +10,8 @@ import httpx
 import pytest
 from flask import Flask, Response, request
 
-from feedkit.web import backstage, bodies, front
+from feedkit.web import asked, backstage, bodies, front, kept
+from feedkit.web.asked import Queries
 from feedkit.web.backstage import Backstage
 from feedkit.web.bodies import INTERACTIONS
 from feedkit.web.front import SKELETON, Front, Stages
@@ -47,7 +48,7 @@ def behind():
 @asynccontextmanager
 async def client(behind, threads=4):
     stages = Stages(*(Backstage(behind.app.wsgi_app, threads) for _ in range(3)))
-    made = Front(stages, {"new": False, "spoken": True})
+    made = Front(stages, Queries({"new": False, "spoken": True}))
     transport = httpx.ASGITransport(made)
     async with httpx.AsyncClient(transport=transport, base_url="http://feeds") as asks:
         asks.front = made
@@ -204,15 +205,15 @@ def test_a_slow_service_is_covered_too_and_its_answer_is_used_later(behind, monk
 
 def test_what_is_kept_is_bounded(behind, monkeypatch):
     async def test():
-        monkeypatch.setattr(front, "MOST", 20_000)
-        monkeypatch.setattr(front, "MOST_KEYS", 10)
+        monkeypatch.setattr(kept, "MOST", 25_000)
+        monkeypatch.setattr(asked, "MOST_QUERIES", 10)
         async with client(behind) as asks:
             for number in range(100):
                 await page(asks, cursor=f"0.{number}.1")
-            kept = asks.front
-            assert 10 < len(kept._pages) < 20
-            assert sum(front._size(*item) for item in kept._pages.items()) == kept._size <= 20_000
-            assert len(kept._keys) <= 10
+            pages = asks.front._pages
+            assert 10 < len(pages._pages) < 20
+            assert sum(map(kept._size, pages._pages.values())) == pages.size <= 25_000
+            assert len(asks.front._queries._known) <= 10
             assert (await page(asks, cursor="0.99.1")).json()["n"] == 100  # the latest are there
             assert (await page(asks, cursor="0.0.1")).json()["n"] == 101
 

@@ -23,6 +23,7 @@ from feedkit import (
     Newest,
     Parent,
     ParentPost,
+    PostingRate,
     Quoted,
     QuotedPost,
 )  # fmt: skip
@@ -35,7 +36,7 @@ from feedkit.matcher import Matcher
 from feedkit.post import as_mapping, from_mapping
 from feedkit.settings import FeedConfig, Network, Service
 from feedkit.store import Store
-from feedkit.testing import ALICE, BOB, corpus, post
+from feedkit.testing import ALICE, BOB, ContractBroken, check_plugin, corpus, post
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -610,7 +611,6 @@ def test_why_says_what_is_missing(scored: Path, store: Store, capsys: Any) -> No
         (("self, posts, context", "self, posts"), "too many positional arguments); write def hyd"),
         (("self, posts, context", "self, posts, context, more"), "argument: 'more'); write def"),
         (("def hydrate(", "async def hydrate("), "hydrate must not be async"),
-        (("def hydrate(", "def hydrated("), "it has no hydrate(self, posts, context)"),
     ],
 )
 def test_a_hydrator_that_is_written_wrongly(tmp_path: Path, change: Any, told: str) -> None:
@@ -620,11 +620,90 @@ def test_a_hydrator_that_is_written_wrongly(tmp_path: Path, change: Any, told: s
 
 
 def test_the_contract_of_a_hydrator(tmp_path: Path) -> None:
-    from feedkit.testing import check_plugin
     from feedkit.testing.examples import contracts
 
-    for cls in (AuthorProfile, Quoted, Parent):
+    for cls in (AuthorProfile, PostingRate, Quoted, Parent):
         check_plugin(cls)
     made = loaded(tmp_path, FEED, birds=BIRDS)
     assert [case.name for case in contracts(made)] == ["plugin Bird()", "plugin Birds()"]
     assert [case.problem() for case in contracts(made)] == [None, None]
+
+
+def trial(body: str, given: str = '{"bird": float}', more: str = "") -> Any:
+    """A hydrator whose `hydrate` has this body."""
+    space: dict[str, Any] = {"__name__": __name__}
+    code = (
+        "from feedkit import Hydrator\nimport time\n"
+        f'class Birds(Hydrator):\n    "Sees birds."\n    provides = {given}\n    {more}\n'
+        f"    def hydrate(self, posts, context):\n        {body}\n"
+    )
+    exec(code, space)
+    globals()["Birds"] = space["Birds"]  # where pickle looks for it
+    return space["Birds"]
+
+
+@pytest.mark.parametrize(
+    ("body", "more", "told"),
+    [
+        ("return {p.uri: 1.0 for p in posts}", "", "a list of 25, one for each post, not dict"),
+        ("return [{'bird': 1.0}]", "", "hydrate must return a list of 25, one for each post, not 1"),
+        ("return [{'bird': 1.0} for p in posts if p.text]", "", "one for each post, not 2"),
+        ("return [{'bird': 1.0}] * 7", "batch = 7", "one for each post, not 7"),
+        ("return [1.0] * len(posts)", "", "gave float for a post, not a mapping, for post("),
+        ("return [{'brid': 1.0}] * len(posts)", "", "'brid', which is not in provides"),
+        ("return [{'bird': p.text} for p in posts]", "", "bird: Input should be a valid number, not"),
+        ("return [{'bird': float('nan')}] * len(posts)", "", "bird: nan is no number"),
+        ("return [{'bird': 1.0 / len(p.text)} for p in posts]", "", "raises ZeroDivisionError: "),
+        ("return [{'bird': [*p.langs][0] and 1.0} for p in posts]", "", "IndexError: list index"),
+        ("assert len(posts) == 1; return [{'bird': 1.0}]", "", "for 25 posts at once"),
+        ("raise SystemExit(3)", "", "hydrate raises SystemExit: 3, for post("),
+        ("time.sleep(1)", "deadline = 0.01", "hydrate has no answer: it took more than 0.01 s"),
+        ("return []", "def load(self): open('/nowhere/model')", "load raises FileNotFoundError"),
+        ("context.api('x', {}); return []", "", "must return a list of 25"),
+        ("context.http.get('http://a.example/'); return [{'bird': 'x'}] * len(posts)", "", "not 'x'"),
+        ("context.posts([]); context.fetch('x'); return [{'bid': 1}] * len(posts)", "", "'bid', wh"),
+        ("context.database.rows('x'); return ()", "", "must return a list of 25"),
+    ],
+)  # fmt: skip
+def test_what_a_hydrator_answers_is_looked_at(body: str, more: str, told: str) -> None:
+    with pytest.raises(ContractBroken) as raised:
+        check_plugin(trial(body, more=more))
+    assert str(raised.value).startswith("Birds: ")
+    assert told in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return [{'bird': len(p.text)} for p in posts]",
+        "return tuple({'bird': None} for p in posts)",
+        "return [{} for p in posts]",
+        "return [{'bird': 1.0 if context.fetch(p.uri) else None} for p in posts]",
+        "return [{'bird': context.api('x', {})['count']} for p in posts]",
+        "return [{'bird': context.database.rows('SELECT 1')[0][0]} for p in posts]",
+        "context.http.get('http://a.example/').raise_for_status(); return []",
+    ],
+)
+def test_a_hydrator_may_raise_where_what_it_asks_for_is_not_there(body: str) -> None:
+    check_plugin(trial(body))
+
+
+def test_where_everything_is_there_a_hydrator_must_answer(bluesky: Bluesky, context: Any) -> None:
+    asked = "api('app.bsky.actor.getProfiles', {'actors': [posts[0].author]})"
+    check_plugin(trial(f"return [{{'bird': len(context.{asked})}}] * len(posts)"), context=context)
+    for body, told in (
+        (f"return [{{'bird': context.{asked}['bird']}}] * len(posts)", "raises KeyError: 'bird'"),
+        (f"return [{{'bird': context.{asked}['profiles']}}] * len(posts)", "number, not \\["),
+    ):
+        check_plugin(hydrator := trial(body))
+        with pytest.raises(ContractBroken, match=told):
+            check_plugin(hydrator, context=context)
+
+
+def test_a_hydrator_reads_its_model_once_before_it_is_asked() -> None:
+    hydrator = trial(
+        "assert self.loads == [1]; return [{'bird': 1.0}] * len(posts)",
+        more="loads = []\n    def load(self): self.loads.append(1)",
+    )
+    check_plugin(hydrator)
+    assert hydrator.loads == [1]

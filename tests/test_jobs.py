@@ -13,7 +13,7 @@ from storing import account, apply, deleted, engaged, order, uri, written
 
 from feedkit import Field, Gravity, Keywords, Mix, Newest, PerAuthor, Ranker
 from feedkit.jobs import Jobs
-from feedkit.jobs.clock import Contained
+from feedkit.jobs.clock import Contained, on_their_clocks
 from feedkit.ranking import recipe, take_snapshot
 from feedkit.settings import FeedConfig, Network, Service
 from feedkit.skeleton import page
@@ -92,6 +92,36 @@ def test_rank_goes_by_the_refresh_of_each_feed(store):
     assert store.latest_version("slow").created_at < now() - MINUTE
 
 
+def test_feeds_that_nobody_asks_for_are_ranked_one_at_a_time_where_there_is_time(store):
+    made = service(birds=BEST, terns=BEST, mixed={**BEST, "select": (Mix("birds", 2),)})
+    register(store, made)
+    fill(store)
+    for name, minutes in (("birds", 60), ("terns", 90), ("mixed", 4)):
+        take_snapshot(store, made.feeds[name], datetime.now(UTC) - timedelta(minutes=minutes))
+    apply(store, written("new", "birds terns", rev="9"))
+    jobs = Jobs(made, store)
+    assert jobs.rank() == 1
+    assert store.latest_version("terns").created_at > now() - MINUTE
+    assert store.latest_version("birds").created_at < now() - 59 * MINUTE
+    store.mark_asked("mixed", now())  # who asks comes first, and birds with it
+    assert jobs.rank() == 2
+    assert "new" in first_page(store, made, "birds")
+    assert jobs.rank() == 0
+    # The old ones of what was asked for may be in somebody's hands; that of terns was given to nobody.
+    assert store.stats().versions == 5
+
+
+def test_ranking_a_quiet_feed_does_not_keep_what_it_mixes_in_busy(store):
+    made = service(birds=BEST, mixed={**BEST, "select": (Mix("birds", 2),)})
+    register(store, made)
+    fill(store)
+    for name, minutes in (("birds", 4), ("mixed", 60)):
+        take_snapshot(store, made.feeds[name], datetime.now(UTC) - timedelta(minutes=minutes))
+    jobs = Jobs(made, store)
+    assert [jobs.rank(), jobs.rank()] == [1, 0]
+    assert store.latest_version("mixed").created_at > now() - MINUTE
+
+
 def test_a_feed_that_is_ranked_in_another_way_is_due_at_once(store):
     made = service(birds=BEST)
     register(store, made)
@@ -120,6 +150,19 @@ def test_a_feed_with_another_mixed_in(store):
     assert jobs.rank() == 2
     assert store.latest_version("terns").size == 1
     assert first_page(store, made, "birds") == ["h1", "t1", "h2", "h0"]
+
+
+def test_what_is_mixed_in_comes_newest_first_where_its_ranking_is_replaced_meanwhile(store):
+    mixing = {**BEST, "select": (Mix("terns", 2),)}
+    made = service(birds=mixing, terns={**BEST, "filter": Keywords("tern")})
+    register(store, made)
+    apply(store, *(written(f"{name}{n}", feed, rev=f"3{name}{n}", seconds=n, author=f"a{name}{n}")
+                   for name, feed in (("h", "birds"), ("t", "terns")) for n in range(3)))  # fmt: skip
+    apply(store, engaged("l", "k", uri("t0", "at0")))
+    take_snapshot(store, made.feeds["terns"])
+    store.db.run("DELETE FROM chunks")
+    take_snapshot(store, made.feeds["birds"], feeds=made.feeds)
+    assert first_page(store, made, "birds") == ["h2", "t2", "h1", "t1", "h0", "t0"]
 
 
 def test_two_feeds_mixed_into_each_other(store):
@@ -323,3 +366,64 @@ def test_posts_deleted_since_are_not_ranked(store):
     apply(store, deleted("p1", rev="39", author="a1", seconds=9))
     Jobs(made, store).rank()
     assert sorted(first_page(store, made, "birds")) == ["p0", "p2"]
+
+
+# Jobs that take longer than their clock
+
+
+def test_a_job_that_is_due_while_it_is_at_work_is_said_once_and_done_again(store, caplog):
+    """Not in APScheduler's words, each time; nor twice at once."""
+    go_on, runs, due, others = threading.Event(), [], [], []
+
+    def slow():
+        runs.append("began")
+        assert go_on.wait(30)
+        runs.append("ended")
+
+    def other():
+        others.append(len(due))
+
+    stop = threading.Event()
+    with on_their_clocks(
+        [(slow, 0.05), (other, 0.05)], store, lambda job: job, stop, due.append
+    ):  # fmt: skip
+        eventually(lambda: due.count("slow") >= 8)
+        assert runs == ["began"]
+        assert set(due) <= {"slow", "other"}
+        go_on.set()
+        eventually(lambda: len(runs) >= 4)
+    assert runs[:4] == ["began", "ended"] * 2
+    assert max(others) >= 3, "others go on meanwhile"
+    assert "maximum number" not in caplog.text
+    said = [one for one in caplog.messages if one.startswith("the job slow has been at work for ")]
+    assert 1 <= len(said) <= 3, "again only of a run that takes ten times as long"
+    assert "it is not done twice at once, but again when it ends" in said[0]
+
+
+def test_the_longer_a_job_is_at_work_the_more_rarely_it_is_said(caplog):
+    job, now = Contained(lambda: None), time.monotonic()
+    for seconds in (None, 3, 20, 29, 31, 300, 309, 320, 7200):
+        job._began = seconds and now - seconds
+        job.overdue()
+    told = [
+        one.partition(" at work for ")[2].partition(" and is due")[0] for one in caplog.messages
+    ]
+    assert told == ["3 s", "31 s", "5 minutes", "2 hours"]
+
+
+def test_how_often_jobs_were_overdue_is_shown(store):
+    jobs = Jobs(service(birds=BEST), store)
+    for _ in range(3):
+        jobs._pulse.overdue("rank")
+    jobs._pulse.ran("rank", 0.1)
+    jobs._pulse.beat()
+    from feedkit.heartbeat.figures import read
+
+    assert read(store.heartbeats.all()[0]).jobs["rank"].overdue == 3
+
+
+def eventually(condition):
+    until = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < until, "it never came true"
+        time.sleep(0.02)

@@ -75,14 +75,14 @@ def test_an_owner_whose_connection_broke_knows_it(store):
         "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' "
         "AND granted AND pid <> pg_backend_pid()"
     )
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not two.acquire():
         assert time.monotonic() < until
         time.sleep(0.02)
     assert not one.held()
     stop = threading.Event()
     with _while_owned(one, stop) as over:
-        assert over.wait(10), "another process has it: the jobs end here"
+        assert over.wait(60), "another process has it: the jobs end here"
     two.release()
     assert one.acquire()
     with _while_owned(one, stop) as over:
@@ -92,7 +92,7 @@ def test_an_owner_whose_connection_broke_knows_it(store):
         )
         assert not over.wait(2.5), "nobody else wants it: it is taken again"
         stop.set()
-        assert over.wait(5)
+        assert over.wait(60)
     assert one.held()
     one.release()
 
@@ -115,11 +115,11 @@ def test_told_to_stop_a_stand_by_ends(store, caplog):
     stop = threading.Event()
     thread = threading.Thread(target=do_jobs, args=(service, store, stop))
     thread.start()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while SAYS[0] not in caplog.text and time.monotonic() < until:
         time.sleep(0.05)
     stop.set()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
     assert caplog.text.count(SAYS[0]) == 1
     owner.release()
@@ -146,17 +146,17 @@ def test_when_the_owner_is_killed_the_stand_by_takes_over(store_url, tmp_path):
             assert SAYS[1] not in second.read_text()
             one.kill()
             one.wait()
-            wait(lambda: SAYS[1] in second.read_text(), 15)
+            wait(lambda: SAYS[1] in second.read_text())
             assert SAYS[0] not in first.read_text()
             two.send_signal(signal.SIGTERM)
-            assert two.wait(10) == 0
+            assert two.wait(60) == 0
         finally:
             for process, _ in running:
                 process.kill()
                 process.wait()
 
 
-def wait(condition, seconds=40):
+def wait(condition, seconds=60):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until

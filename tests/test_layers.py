@@ -12,6 +12,8 @@ ROOT = Path(__file__).resolve().parents[1] / "feedkit"
 LAYERS = {
     0: [
         "logs",
+        "failures",
+        "garbage",
         "text",
         "post",
         "event",

@@ -21,9 +21,11 @@ from feedkit.heartbeat.figures import Ingesting, Job, Requests, Serving, Working
 from feedkit.heartbeat.pulse import now_us
 from feedkit.store import open_store
 from feedkit.store.heartbeats import Beat
+from feedkit.web import asked
 from feedkit.web import metrics as page
 from feedkit.web.app import create_app
 from feedkit.web.asgi import VIEWERS, create_front
+from feedkit.web.asked import Queries
 from feedkit.web.exposition import families
 from feedkit.web.front import SKELETON
 
@@ -35,11 +37,13 @@ INGEST = Ingesting(
     feeds={"new": 9, "best": 3}, errors=[("best", "regex", 4)], slow=[("new", 'odd"name', 2)],
 )  # fmt: skip
 JOBS = Working(
-    jobs={"rank": Job(9, 2, 1, "OSError: gone", 4.5, 0.25, 1)}, hydrators={"topics": {"calls": 7}}
-)
+    jobs={"rank": Job(9, 2, 1, "OSError: gone", 4.5, 0.25, 1, overdue=8)},
+    hydrators={"topics": {"calls": 7}}, errors=[("best", "gravity", 5)],
+)  # fmt: skip
 WEB = Serving(
     feeds={"new": Requests({200: 5, 503: 1}, [1, 2, 0, 0, 0, 0, 0, 0, 0, 2, 1], 7.5)},
     front={"hit": 4, "miss": 2, "stale": 1},
+    errors=[("new", "follows", 6)],
 )
 
 
@@ -113,7 +117,10 @@ def test_all_processes_are_told_of_by_any_of_them(store):
     for name, number in (("events", 1000), ("posts", 100), ("hits", 12), ("skipped", 3)):
         assert said[f"{name}_total", SOURCE] == number
     assert said["matches_total", SOURCE, "new"] == 9 or said["matches_total", "new", SOURCE] == 9
-    assert said["plugin_errors_total", "best", SOURCE, "regex"] == 4
+    assert said["plugin_errors_total", "best", "ingest", SOURCE, "regex"] == 4
+    assert said["plugin_errors_total", "best", "gravity", "jobs", "jobs"] == 5
+    assert said["plugin_errors_total", "follows", "host:7", "new", "web"] == 6
+    assert said["job_overdue_total", "rank"] == 8
     assert said["plugin_slow_total", SOURCE, "new", 'odd"name'] == 2
     assert said["job_runs_total", "rank"] == 9
     assert said["job_failures_total", "rank"] == 2
@@ -178,7 +185,7 @@ def test_the_store_is_asked_now_and_then_only(store, monkeypatch):
 
 def test_without_the_store_a_process_tells_of_itself(tmp_path):
     front = create_front(SERVICE, open_store(f"sqlite:///{tmp_path}/nowhere/feedkit.db"))
-    front._note(b"feed=at://x/y/new", 200, 0.002)
+    front._note("new", 200, 0.002)
 
     async def test():
         transport = httpx.ASGITransport(front)
@@ -241,29 +248,25 @@ def test_requests_are_counted_by_feed_and_answer(store):
     new = said.feeds["new"]
     assert sum(new.within) == 4
     assert 0 < new.seconds < 10
-    assert said.front["hit"] == 2
+    assert sum(said.front.values()) == 10, "hits, misses and what was passed on"
 
 
 def test_requests_are_sorted_by_how_long_they_took(store):
     front = create_front(SERVICE, store)
     for seconds in (0.0005, 0.001, 0.002, 2.5, 2.6, 99):
-        front._note(b"feed=at://x/y/new", 200, seconds)
+        front._note("new", 200, seconds)
     new = front.figures().feeds["new"]
     assert new.within == [2, 1, 0, 0, 0, 0, 0, 0, 0, 1, 2]
     assert new.seconds == pytest.approx(104.1035)
 
 
-def test_what_is_no_feed_of_ours_costs_no_memory(store, monkeypatch):
-    from feedkit.web import watch
-
-    monkeypatch.setattr(watch, "MOST_QUERIES", 10)
-    front = create_front(SERVICE, store)
-    for number in range(50):
-        front._note(b"feed=at://x/y/%d" % number, 400, 0.001)
-    front._note(b"\xff=", 400, 0.001)
-    front._note(b"feed=" + b"x" * 2000, 400, 0.001)
-    assert front.figures().feeds.keys() == {""}
-    assert len(front._named) <= 10
+def test_what_is_no_feed_of_ours_costs_no_memory():
+    queries = Queries({"new": False}, ["mine"])
+    wanted = [b"feed=at://x/y/%d" % number for number in range(3000)]
+    for query in (*wanted, b"\xff=", b"feed=" + b"x" * 2000, b"feed=mine&feed=new&feed=x"):
+        assert queries({"query_string": query, "headers": []}) == ("", None)
+    assert len(queries._known) <= asked.MOST_QUERIES
+    assert queries({"query_string": b"feed=at://x/y/mine", "headers": []}) == ("mine", None)
 
 
 def test_a_process_says_so_from_its_start_to_its_end(store):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import queue
 import re
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import peewee
 import pytest
@@ -37,7 +41,6 @@ def _migrate(url: str, start, done) -> None:  # type: ignore[no-untyped-def]
         done.put(store.migrate())
 
 
-@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 def test_two_processes_at_once(store_url: str) -> None:
     context = multiprocessing.get_context("spawn")
     start, done = context.Barrier(2), context.Queue()
@@ -48,6 +51,35 @@ def test_two_processes_at_once(store_url: str) -> None:
     for worker in workers:
         worker.join()
     assert [len(result) for result in results] == [0, len(MIGRATIONS)]
+
+
+def test_the_command(store_url: str, tmp_path: Path) -> None:
+    """`feedkit migrate`, by three at once, once more, and over the tables of a newer feedkit."""
+    (tmp_path / "config.yaml").write_text(
+        "service: {hostname: feeds.birds.club, publisher: alice.birds.club}\n"
+        "store: ${DATABASE_URL}\nfeeds: {birds: {filter: {keywords: heron}}}\n"
+    )
+    environ = {k: v for k, v in os.environ.items() if k != "FEEDKIT_CONFIG"}
+
+    def command() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "feedkit", "migrate"], cwd=tmp_path, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=environ | {"DATABASE_URL": store_url, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )  # fmt: skip
+
+    several = [command() for _ in range(3)]
+    said = [one.communicate(timeout=120) for one in several]
+    assert [one.returncode for one in several] == [0, 0, 0], said
+    made = sorted(out.count("migrated: ") for out, _ in said)
+    assert made == [0, 0, len(MIGRATIONS)], said
+    with open_store(store_url) as store:
+        store.check_schema()
+        store.db.run("INSERT INTO schema_versions VALUES (99, 'from the future', 0)")
+    later = command()
+    out, err = later.communicate(timeout=120)
+    assert (later.returncode, out) == (1, "")
+    assert re.fullmatch(r"store .*: a newer feedkit made its tables .*; upgrade feedkit\n", err)
 
 
 def test_several_connections_at_once(store_url: str) -> None:

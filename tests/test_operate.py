@@ -82,8 +82,27 @@ def test_the_page_has_what_the_store_says():
             assert piece.strip() in sources, f"the store says no longer: {message}"
 
 
+def written(node):
+    """A text that is put together, as the page writes it."""
+    match node:
+        case ast.Constant():
+            return node.value
+        case ast.JoinedStr():
+            return "".join(map(written, node.values))
+        case ast.BinOp():
+            return written(node.left) + written(node.right)
+    return "…"
+
+
+def test_the_page_has_what_status_says_is_wrong():
+    source = ast.parse((ROOT / "feedkit" / "status.py").read_text("utf-8"))
+    found = {shown(written(node.value)) for node in ast.walk(source) if isinstance(node, ast.Yield)}
+    assert len(found) > 5
+    assert said("What status says") == found
+
+
 def test_every_row_has_a_remedy():
-    text = PAGE.read_text("utf-8").partition("## What it logs\n")[2]
+    text = PAGE.read_text("utf-8").partition("## What status says\n")[2]
     rows = re.findall(r"^\| `.+?` \|(.*)\|$", text, re.M)
     assert len(rows) > 50
     assert not [row for row in rows if len(row.split()) < 4]

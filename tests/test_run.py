@@ -183,17 +183,21 @@ def test_ingest_without_a_stream_waits_for_one_and_ends_at_once_when_told(projec
     assert "stopped after 0 events" in ingest.said
 
 
+def fill_up(project):
+    """Let the store take no more posts."""
+    with sqlite3.connect(project / "feedkit.db", timeout=10) as store:
+        store.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON posts BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        )
+    store.close()
+
+
 def test_a_store_that_becomes_unwritable_ends_ingest_at_once_with_the_reason(project):
     with server(slowly(10_000)) as stream:
         configure(project, stream.url)
         with Process(project, "ingest") as ingest:
             ingest.until(lambda: stored(project) >= 5, "posts")
-            with sqlite3.connect(project / "feedkit.db", timeout=10) as store:
-                store.execute(
-                    "CREATE TRIGGER full BEFORE INSERT ON posts "
-                    "BEGIN SELECT RAISE(ABORT, 'no room'); END"
-                )
-            store.close()
+            fill_up(project)
             assert ingest.ended() == 1
     last = ingest.said.splitlines()[-1]
     assert last.startswith(f"store sqlite:///{project}/feedkit.db: ")
@@ -286,12 +290,7 @@ def test_a_store_that_fails_ends_the_whole_worker_with_the_reason(project):
         configure(project, stream.url)
         with Process(project, "worker") as worker:
             worker.until(lambda: stored(project) >= 5, "posts")
-            with sqlite3.connect(project / "feedkit.db", timeout=10) as store:
-                store.execute(
-                    "CREATE TRIGGER full BEFORE INSERT ON posts "
-                    "BEGIN SELECT RAISE(ABORT, 'no room'); END"
-                )
-            store.close()
+            fill_up(project)
             assert worker.ended() == 1
     assert "no room" in worker.said
     assert "feedkit ingest ended with exit code 1; the others are stopped, too" in worker.said

@@ -19,7 +19,6 @@ from feedkit import (
     Pin,
     Spoken,
     ViewerFilter,
-    personal,
 )
 from feedkit.event import AccountChanged, Engaged, PostDeleted, PostWritten
 from feedkit.plugin import Ranker
@@ -87,6 +86,8 @@ class World:
     def __init__(self, store, seed=0):
         self.store, self.rnd, self.number, self.alive = store, random.Random(seed), 0, []
         store.sync_feeds(dict.fromkeys(FEEDS, ""))
+        for name in FEEDS:  # as a request does before its page is made
+            store.mark_asked(name, micros(NOW))
 
     def apply(self, *events):
         self.number += 1
@@ -281,8 +282,22 @@ def test_a_pin_stands_on_the_first_page_of_each_viewer(store):
     assert len(set(walk(store, "pinned", asker(ANN)))) == 21
 
 
+def test_pins_alone_make_pages_where_nothing_is_ranked_for_a_viewer(store):
+    world = World(store)
+    world.arrive(author=BOB)
+    tips = [f"at://{DAN}/app.bsky.feed.post/{n}" for n in range(3)]
+    select = tuple(Pin(uri, at=40 + n) for n, uri in enumerate(tips))
+    feeds = {"mine": replace(FEEDS["friends"], name="mine", select=select)}
+    for limit in (1, 2, 3, 30):
+        found, cursor = [], ""
+        while cursor is not None:
+            one = serve(store, feeds, feeds["mine"], limit, cursor, asker(ANN, follows=DAN))
+            found, cursor = found + one.items, one.cursor
+            assert len(one.items) <= limit
+        assert [item[:2] for item in found] == [(uri, True) for uri in tips]
+
+
 def test_a_viewer_filter_that_fails_shows_nothing_that_it_cannot_tell_of(store, caplog):
-    personal._failures.clear()
     world = World(store)
     uris = [world.arrive(age=n) for n in range(20)]
     shown = walk(store, "broken", asker(ANN))

@@ -261,7 +261,7 @@ class Database:
     def kill(self):
         main = self._main
         main.send_signal(signal.SIGQUIT)
-        main.wait(10)
+        main.wait(60)
 
     def start(self):
         self._server.ensure_postgres_running()
@@ -341,7 +341,7 @@ class Load:
     def marks(self):
         return {kind: len(answers) for kind, answers in self.answers.items()}
 
-    async def until(self, condition, what, seconds=20.0):
+    async def until(self, condition, what, seconds=60.0):
         """Wait until `condition` holds of the answers that come from now on."""
         since, until = self.marks(), time.monotonic() + seconds
         while True:

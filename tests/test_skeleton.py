@@ -32,6 +32,8 @@ class World:
     def __init__(self, store, seed=0):
         self.store, self.rnd = store, random.Random(seed)
         store.sync_feeds(FEEDS)
+        for name in FEEDS:  # as a request does before its page is made
+            store.mark_asked(name, micros(NOW))
         self.number = 0
         self.alive = {}  # uri -> author
 
@@ -296,3 +298,112 @@ def test_a_broken_selector_is_passed_over_and_named(caplog, how):
     with caplog.at_level(logging.ERROR):
         assert rank(feed, candidates(3), NOW) == [3, 2, 1]
     assert "feeds.f: the selector odd failed" in caplog.text
+
+
+def pages(store, feed, limit, between=lambda: None):
+    """All pages of one chain."""
+    cursor = ""
+    for _ in range(1000):
+        found = page(store, feed, limit(), cursor, NOW)
+        yield found
+        cursor = found.cursor
+        if cursor is None:
+            return
+        between()
+    raise AssertionError("the chain has no end")
+
+
+def merged(ranked, pins):
+    """The feed in one piece: `pins` (URI, place) among `ranked`, by the rule alone."""
+    coming = sorted(dict(pins).items(), key=lambda pin: pin[1])
+    rest = [uri for uri in ranked if uri not in dict(pins)]
+    whole = []
+    while coming or rest:
+        due = coming and (coming[0][1] <= len(whole) + 1 or not rest)
+        whole.append((coming.pop(0)[0], True) if due else (rest.pop(0), False))
+    return whole
+
+
+@pytest.mark.parametrize("name", FEEDS)
+@pytest.mark.parametrize("seed", range(4))
+def test_each_pin_comes_once_at_its_place_over_any_limits(store, name, seed):
+    world = World(store, seed)
+    for n in range(world.rnd.choice((0, 1, 12, 130))):
+        world.arrive(age=n)
+    take_snapshot(store, GRAVITY, NOW)
+    ranked = walk(store, pinned(name), lambda: 100)
+    uris = [*ranked[::9], *(f"at://did:plc:x/app.bsky.feed.post/{n}" for n in range(9))]
+    pins = [(uri, world.rnd.choice((1, 1, 2, 30, 31, 100, world.rnd.randint(1, 100))))
+            for uri in world.rnd.sample(uris, (1, 2, 5, 9)[seed])]  # fmt: skip
+    feed = pinned(name, *(Pin(uri, at=at) for uri, at in pins))
+    whole = merged(ranked, pins)
+    mixed = iter(lambda: world.rnd.choice((1, 1, 2, 30, 100)), 0)
+    for limit in (*range(1, 101), 0, 0, 0):
+        found = [*pages(store, feed, lambda: limit or next(mixed))]  # noqa: B023
+        assert [item[:2] for one in found for item in one.items] == whole, (limit, pins)
+        if limit:
+            assert all(len(one.items) == limit for one in found[:-1])
+        assert all(len(one.cursor) < 100 for one in found[:-1])
+
+
+@pytest.mark.parametrize("name", FEEDS)
+def test_pins_are_neither_repeated_nor_lost_while_things_happen(store, name):
+    world = World(store, 3)
+    for n in range(60):
+        world.arrive(age=n)
+    at = {f"at://did:plc:x/app.bsky.feed.post/{n}": n for n in (1, 2, 5, 6, 31, 60)}
+    own = list(world.alive)[40]
+    feed = pinned(name, *(Pin(uri, at=n) for uri, n in at.items()), Pin(own, at=5))
+    for _ in range(8):
+        take_snapshot(store, GRAVITY, NOW)
+
+        def between():
+            for _ in range(3):
+                world.something()
+            take_snapshot(store, GRAVITY, NOW)
+
+        before = dict(world.alive)
+        limits = iter(lambda: world.rnd.choice((1, 2, 3, 30)), 0)
+        chain = [i for one in pages(store, feed, lambda: next(limits), between) for i in one.items]  # noqa: B023
+        uris = [item.uri for item in chain]
+        assert len(set(uris)) == len(uris)
+        assert {uri for uri in before if uri in world.alive} <= set(uris) | {own}
+        assert [item.uri for item in chain if item.pinned and item.uri != own] == [*at]
+        places = {item.uri: place for place, item in enumerate(chain, 1) if item.pinned}
+        for uri, place in at.items():
+            assert places[uri] in (place, place + 1) or place == 60  # own has one of the places
+
+
+def test_a_pin_that_goes_between_two_pages_leaves_the_others(store):
+    world = World(store)
+    uris = [world.arrive(age=n) for n in range(9)]
+    guest = world.arrive(age=99, author="did:plc:guest")
+    tip = "at://did:plc:x/app.bsky.feed.post/tip"
+    feed = pinned("new", Pin(guest, at=2), Pin(tip, at=2))
+    whole = [[uris[0], guest], [tip, uris[1]], [uris[2], uris[3]]]
+
+    def shown():
+        for one in pages(store, feed, lambda: 2):
+            yield [item.uri for item in one.items]
+
+    assert list(shown())[:3] == whole
+    chain = shown()
+    assert next(chain) == whole[0]
+    world.apply(AccountChanged("did:plc:guest", "deactivated"))  # its place was passed
+    assert [next(chain), next(chain)] == whole[1:]
+    assert next(shown()) == [uris[0], tip]  # who is gone takes nobody's place
+    chain = shown()
+    next(chain)
+    world.apply(AccountChanged("did:plc:guest", "active"))
+    assert next(chain) == [uris[1], uris[2]]
+
+
+def test_a_cursor_of_before_pins_had_places_goes_on_without_them(store):
+    world = World(store)
+    uris = [world.arrive(age=n) for n in range(9)]
+    feed = pinned("new", Pin(uris[8], at=2), Pin(uris[7], at=90))
+    first = page(store, feed, 3, "", NOW)
+    assert [item.uri for item in first.items] == [uris[0], uris[8], uris[1]]
+    old = ".".join(first.cursor.split(".")[:4])
+    assert [item.uri for item in page(store, feed, 30, old, NOW).items] == uris[2:7]
+    assert [item.uri for item in page(store, feed, 30, first.cursor, NOW).items] == uris[2:8]

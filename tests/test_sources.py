@@ -600,6 +600,20 @@ def test_without_a_dictionary_the_stream_comes_uncompressed() -> None:
         assert texts(collect(open_source(stream, EVERYTHING), 1)) == ["a"]
 
 
+def test_that_there_is_no_dictionary_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """However often the stream is taken up again."""
+
+    def answer(connection: ServerConnection, request: Any) -> Any:
+        return http(404) if "getZstdDictionary" in request.path else None
+
+    scripts = [sends(v2_post(n, text=str(n)), then="cut") for n in (1, 2, 3)]
+    with server(*scripts, answer=answer) as running, caplog.at_level(logging.INFO):
+        stream = settings("jetstream", running.url, compress=True)
+        collect(open_source(stream, EVERYTHING), 3)
+    assert sum("getZstdDictionary" in path for path in running.paths) >= 3, "it is asked each time"
+    assert caplog.text.count("no zstd dictionary from ") == 1
+
+
 def test_v1_is_never_compressed() -> None:
     with server(sends(v1(commit=commit(post_record())))) as running:
         stream = settings("jetstream", f"{running.url}/subscribe", compress=True)

@@ -127,8 +127,11 @@ def test_all_of_it_as_json(store):
     said = json.loads(json.dumps(as_json(status(SERVICE, store, now_us()))))
     (stream,) = said["streams"]
     assert (stream["source"], stream["eventsPerSecond"]) == (SOURCE, INGEST.rate)
-    assert 3 <= stream["lagSeconds"] < 30
+    assert 3 <= stream["lagSeconds"] < 600
     assert stream["errors"] == [["best", "regex", 4]]
+    assert said["jobs"]["errors"] == [["best", "gravity", 5]]
+    assert said["web"][0]["errors"] == [["new", "follows", 6]]
+    assert said["jobs"]["jobs"]["rank"]["overdue"] == JOBS.jobs["rank"].overdue
     assert said["feeds"]["new"]["posts"] == 120
     assert said["feeds"]["new"]["lastHour"] == 120
     assert said["feeds"]["empty"] == {
@@ -155,7 +158,7 @@ def test_all_of_it_as_json(store):
 
 def said_by(folder, *line):
     with Process(folder, "status", *line) as one:
-        code = one.process.wait(20)
+        code = one.process.wait(60)
     return code, one.said
 
 

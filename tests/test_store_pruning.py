@@ -119,8 +119,9 @@ def test_tombstones_outlive_what_relays_replay(store: Store) -> None:
 
 
 def test_versions_live_an_hour_but_the_latest_stays(store: Store) -> None:
+    store.mark_asked("red", us(0))
     made = [
-        store.save_version("red", "", [1] * 300, us(0)),
+        store.save_version("red", "", [1] * 300, us(-9 * HOUR)),  # the latest for nine hours
         store.save_version("red", "", [2], us(1)),
         store.save_version("red", "did:plc:eve", [3], us(2)),
         store.save_version("blue", "", [4], us(HOUR)),
@@ -134,6 +135,7 @@ def test_versions_live_an_hour_but_the_latest_stays(store: Store) -> None:
 def test_many_tombstones_and_versions_take_several_transactions(store: Store) -> None:
     steps = [written(f"p{n}", "red", rev="1") for n in range(1100)]
     apply(store, *steps, *(deleted(f"p{n}", rev="2") for n in range(1100)))
+    store.mark_asked("red", us(0))
     for _ in range(120):
         store.save_version("red", "", [1], us(0))
     apply(store, seconds=100 * HOUR)

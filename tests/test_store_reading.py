@@ -9,7 +9,7 @@ from storing import account, apply, deleted, did, engaged, order, uri, us, writt
 
 from feedkit.event import PostWritten
 from feedkit.post import Counts
-from feedkit.store import Store
+from feedkit.store import Narrowing, Store, candidates
 from feedkit.store.reading import NEWEST
 
 
@@ -154,3 +154,51 @@ def test_stats(store: Store) -> None:
     assert stats.feeds["red"].hits == 8
     assert stats.feeds["red"].newest == us(9)
     assert (stats.feeds["red"].asked_at, stats.feeds["blue"].asked_at) == (us(5), 0)
+
+
+@pytest.mark.parametrize("few", [0, 5, candidates.FEW], ids=["by_time", "either", "by_author"])
+@pytest.mark.parametrize("limit", [1, 7, 1000])
+def test_candidates_of_some_authors(
+    store: Store, monkeypatch: pytest.MonkeyPatch, few: int, limit: int
+) -> None:
+    monkeypatch.setattr(candidates, "FEW", few)
+    want = fill(store)
+    for feed in ("red", "blue"):
+        everything = [post for _, post in store.candidates(feed, 1000)]
+        assert feed == "blue" or [post.uri for post in everything] == want
+        for authors in ([], ["ann"], ["ann", "cyd"], ["bea"], ["ann", "bea", "nobody"]):
+            dids = frozenset(map(did, authors))
+            found = store.candidates(feed, limit, narrowing=Narrowing(dids))
+            assert [post for _, post in found] == [p for p in everything if p.author in dids][
+                :limit
+            ]
+            assert [store.find_post(post.uri).id for _, post in found] == [id for id, _ in found]
+
+
+@pytest.mark.parametrize("few", [0, candidates.FEW], ids=["by_time", "by_author"])
+def test_candidates_in_which_somebody_stands(
+    store: Store, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(candidates, "FEW", few)
+    ann, cyd = did("ann"), did("cyd")
+    apply(
+        store,
+        written("to-ann", "red", rev="1", mentions=frozenset([ann])),
+        written("to-ann-too", "red", rev="1", mentions=frozenset([ann]), author="cyd"),
+        written("to-both", "red", rev="1", mentions=frozenset([ann, cyd]), author="cyd"),
+        written("to-nobody", "red", rev="1", author="cyd"),
+    )
+
+    def found(*of: object) -> set[str]:
+        return {
+            post.uri.rpartition("/")[2]
+            for _, post in store.candidates("red", 9, narrowing=Narrowing(*of))
+        }
+
+    assert found(None, (ann,)) == {"to-ann", "to-ann-too", "to-both"}
+    assert found({cyd}, (ann,)) == {"to-ann-too", "to-both"}
+    assert found({cyd}, (ann, cyd)) == {
+        "to-ann-too",
+        "to-both",
+    }
+    assert found({did("eve")}, (ann,)) == set()

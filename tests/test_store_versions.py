@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from feedkit.store import Recipe, Store, StoreError
+from feedkit.store.versions import PER_VIEWER
 
 MINUTE = 60 * 1_000_000
 NOW = 1_000 * MINUTE
@@ -35,6 +36,7 @@ def test_an_empty_ranking(store: Store) -> None:
 
 def test_the_latest_is_by_feed_and_viewer(store: Store) -> None:
     assert store.latest_version("red") is None
+    store.mark_asked("red", NOW)
     first = store.save_version("red", "", [1], NOW, "a")
     second = store.save_version("red", "", [2, 3], NOW - 5, "b")  # a clock that was set back
     store.save_version("blue", "", [4], NOW)
@@ -59,6 +61,49 @@ def test_a_version_is_found_only_by_those_whom_it_is_for(store: Store) -> None:
 def test_a_ranking_of_an_unknown_feed(store: Store) -> None:
     with pytest.raises(StoreError, match="the feed 'green' is not registered"):
         store.save_version("green", "", [1], NOW)
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        pytest.param(None, False, id="never asked for"),
+        pytest.param(-10, False, id="given to nobody"),
+        pytest.param(-1, True, id="perhaps given, where that was noted late"),
+        pytest.param(0.5, True, id="given"),
+        pytest.param(10, True, id="given by a clock that is ahead"),
+    ],
+)
+def test_a_ranking_that_nobody_was_given_goes_when_it_is_replaced(
+    store: Store, asked: float | None, kept: bool
+) -> None:
+    if asked is not None:
+        store.mark_asked("red", NOW + round(asked * MINUTE))
+    first = store.save_version("red", "", [1] * 300, NOW)
+    own = store.save_version("red", "en", [2], NOW)
+    other = store.save_version("blue", "", [3], NOW)
+    assert store.version_slice(first, 0, 1) == [1]  # the newest stays, given or not
+    latest = store.save_version("red", "", [4], NOW + MINUTE)
+    found = store.find_version(first, "red")
+    assert found == ((first, NOW + MINUTE, 300, "") if kept else None)  # since when it is old
+    assert store.version_slice(first, 0, 300) == ([1] * 300 if kept else [])
+    assert store.find_version(own, "red", "en") == (own, NOW, 1, "")
+    assert store.find_version(other, "blue") == (other, NOW, 1, "")
+    assert store.latest_version("red") == (latest, NOW + MINUTE, 1, "")
+
+
+def test_of_one_viewers_rankings_the_newest_few_stay(store: Store) -> None:
+    eve, dan = "did:plc:eve", "did:plc:dan en"
+    made = {
+        who: [store.save_version("red", who, [n, n], NOW + n) for n in range(1, PER_VIEWER + 4)]
+        for who in (eve, dan, "en")
+    }
+    other = store.save_version("blue", eve, [7], NOW)
+    for who, all in made.items():
+        kept = [id for id in all if store.find_version(id, "red", who)]
+        # what languages ask for is everybody's who speaks them: each may be in somebody's hands
+        assert kept == (all if who == "en" else all[3:])
+        assert [id for id in all if store.version_slice(id, 0, 9)] == kept
+    assert store.find_version(other, "blue", eve)
 
 
 REFRESH = Recipe(MINUTE, "gravity")

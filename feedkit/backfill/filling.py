@@ -67,14 +67,21 @@ class Filling:
         quiet: float = QUIET,
         patience: float = PATIENCE,
     ) -> None:
-        self._service, self._store, self._stream, self._stop = service, store, stream, stop
-        self._feeds, self._on_progress, self._quiet = sorted(feeds), on_progress, quiet
+        self._service, self._store, self.stream, self.stop = service, store, stream, stop
+        self._feeds, self.on_progress, self._quiet = sorted(feeds), on_progress, quiet
         self._patience = patience
         store.sync_feeds({name: feed.filter.fingerprint() for name, feed in service.feeds.items()})
         self._know_people()
 
     def from_stream(self, span: timedelta) -> Outcome:
         """Posts of the last `span`, as far as the feeds keep them."""
+        since = self.since(span)
+        return self._filled(
+            "stream", since, lambda run: run.since <= since, lambda time: time >= since
+        )
+
+    def since(self, span: timedelta) -> int:
+        """When that began, as far as the feeds keep posts (microseconds since 1970)."""
         now = now_us()
         keep = max(self._service.feeds[name].keep for name in self._feeds)
         if keep < span:
@@ -86,11 +93,7 @@ class Filling:
                 "ingest has read nothing in the time that is to be filled; start `feedkit ingest`: "
                 "it goes on where it was, and these posts come by themselves"
             )
-
-        def may_go_on(run: Run) -> bool:
-            return run.since <= since
-
-        return self._filled("stream", since, may_go_on, lambda time: time >= since)
+        return since
 
     def from_authors(self, more: Collection[str] = (), named: bool = True) -> Outcome:
         """Posts by those whom the feeds' filters name (if `named`), and by `more` (DIDs)."""
@@ -103,13 +106,13 @@ class Filling:
                 f"the filter of {', '.join(self._feeds)} names no authors; name some with "
                 "--author, or use --stream"
             )
-        staging = self._staging()
-        run = self._begun("authors", now_us() - BEFORE, self._is_fresh, dids)
+        staging = self.staging()
+        run = self.begun("authors", now_us() - BEFORE, self._is_fresh, dids)
         problems: list[str] = []
         ordered = sorted(did for did in dids if did > run.place)
-        with AppView(self._service.network.appview, self._stop, patience=RATE_LIMIT) as appview:
+        with AppView(self._service.network.appview, self.stop, patience=RATE_LIMIT) as appview:
             for number, did in enumerate(ordered):
-                self._on_progress((number + len(dids) - len(ordered)) / len(dids), did)
+                self.on_progress((number + len(dids) - len(ordered)) / len(dids), did)
                 try:
                     run = self._take(staging, run, by_author(appview.get, did, self._oldest()), did)
                 except Gone as error:
@@ -123,10 +126,10 @@ class Filling:
 
     def from_search(self, words: str, ask: Ask) -> Outcome:
         """Posts that the network's search finds; `ask` is signed in."""
-        staging = self._staging()
-        run = self._begun("search", now_us() - BEFORE, self._is_fresh, [words])
+        staging = self.staging()
+        run = self.begun("search", now_us() - BEFORE, self._is_fresh, [words])
         if run.place != DONE:
-            self._on_progress(0.0, words)
+            self.on_progress(0.0, words)
             run = self._take(staging, run, by_words(ask, words, self._oldest()), "")
         return self._finished(staging, run)
 
@@ -164,7 +167,7 @@ class Filling:
             return self._read(kind, since, may_go_on, within, frozenset())[0]
         except Refused as refusal:
             raise NotPossible(
-                f"{self._stream.url} does not go back so far ({refusal}); ask for less, as in "
+                f"{self.stream.url} does not go back so far ({refusal}); ask for less, as in "
                 "--stream 12h"
             ) from refusal
 
@@ -179,9 +182,9 @@ class Filling:
     ) -> tuple[Outcome, int]:
         """Read the stream since then; also gives the time where it began."""
         while True:
-            staging = self._staging()
-            run = self._begun(kind, since, may_go_on, about)
-            stretch = self._stretch(staging, run, within, engagement)
+            staging = self.staging()
+            run = self.begun(kind, since, may_go_on, about)
+            stretch = self.stretch(staging, run, within, engagement)
             try:
                 stretch.read()
             except Refused as refusal:
@@ -197,11 +200,11 @@ class Filling:
         staging.write(run, Reached(run.cursor, run.time, DONE), frozenset())
         run = run._replace(place=DONE)
         try:
-            self._stretch(staging, run, lambda time: False, frozenset()).read()
+            self.stretch(staging, run, lambda time: False, frozenset()).read()
         except Refused as refusal:
             self._store.backfills.drop(run)
             raise NotPossible(
-                f"{self._stream.url} could not tell which posts were deleted meanwhile "
+                f"{self.stream.url} could not tell which posts were deleted meanwhile "
                 f"({refusal}); run this again"
             ) from refusal
         return Outcome(staging.counts["hits"], False, problems)
@@ -219,12 +222,10 @@ class Filling:
         staging.write(run, Reached(run.cursor, run.time, run.place), frozenset())
         return run
 
-    def _begun(self, kind: str, since: int, may_go_on: MayGoOn, about: Collection[str] = ()) -> Run:
+    def begun(self, kind: str, since: int, may_go_on: MayGoOn, about: Collection[str] = ()) -> Run:
         """The backfill of this name: the unfinished one, if it may go on, or a new one."""
         backfills = self._store.backfills
-        filters = [self._service.feeds[name].filter.fingerprint() for name in self._feeds]
-        words = "\n".join([self._stream.url, *self._feeds, *filters, *sorted(about)])
-        name = f"{kind} {self._feeds[0]} {hashlib.sha256(words.encode()).hexdigest()[:16]}"
+        name = self._name(kind, about)
         run = backfills.resume(name, now_us())
         if run and (run.settled or may_go_on(run)):
             log.info("going on with what was begun before")
@@ -233,22 +234,33 @@ class Filling:
             backfills.drop(run)
         return backfills.begin(name, since, now_us())
 
-    def _stretch(
-        self, staging: Staging, run: Run, within: Within, engagement: frozenset[str]
+    def find(self, kind: str) -> Run | None:
+        """The unfinished backfill of this kind, left alone."""
+        return self._store.backfills.find(self._name(kind))
+
+    def _name(self, kind: str, about: Collection[str] = ()) -> str:
+        filters = [self._service.feeds[name].filter.fingerprint() for name in self._feeds]
+        words = "\n".join([self.stream.url, *self._feeds, *filters, *sorted(about)])
+        return f"{kind} {self._feeds[0]} {hashlib.sha256(words.encode()).hexdigest()[:16]}"
+
+    def stretch(
+        self, staging: Staging, run: Run, within: Within, engagement: frozenset[str] = frozenset()
     ) -> Stretch:
+        """The stream, from where `run` is on."""
         return Stretch(
             staging,
-            self._stream,
+            self.stream,
             run,
             within,
             engagement,
-            self._on_progress,
+            self.on_progress,
             quiet=self._quiet,
             patience=self._patience,
         )
 
-    def _staging(self) -> Staging:
-        return Staging(self._service, self._store, self._feeds, self._stop)
+    def staging(self) -> Staging:
+        """What takes the events of one reading."""
+        return Staging(self._service, self._store, self._feeds, self.stop)
 
     def _oldest(self) -> int:
         return now_us() - max(self._service.feeds[name].keep for name in self._feeds) // US
@@ -257,14 +269,14 @@ class Filling:
         return run.since > now_us() - FRESH
 
     def _check_stopped(self) -> None:
-        if self._stop.is_set():
+        if self.stop.is_set():
             raise Stopped
 
     def _know_people(self) -> None:
         """Find out whom the feeds' lists and handles mean, if nobody has done so yet."""
         people = Membership(self._service, self._store)
         if any(people.unknown(name) for name in self._feeds):
-            Refreshing(self._service, self._store, people, self._stop).refresh()
+            Refreshing(self._service, self._store, people, self.stop).refresh()
             people.look()
         for name in self._feeds:
             if left := people.unknown(name):

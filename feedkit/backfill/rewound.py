@@ -23,6 +23,8 @@ class Rewound(Jetstream):
     server said if it does not go back so far. `cut`: it began with the oldest that it has.
     """
 
+    meanwhile = "nothing more is filled; what was filled stays"
+
     def __init__(self, stream: Stream, engagement: frozenset[str]) -> None:
         super().__init__(stream, engagement, _nothing)
         self.stream_name = self.name

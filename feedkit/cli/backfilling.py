@@ -63,23 +63,33 @@ class _Duration(click.ParamType[timedelta]):
     help="From this account (handle or DID); may be repeated.",
 )  # fmt: skip
 @click.option("--search", "words", help="From the network's search; needs an app password.")
+@click.option(
+    "--archive", "archived", type=_Duration(), metavar="DURATION",
+    help="From the stream's archive, of so long: 7d; needs a key, and is metered by bytes.",
+)  # fmt: skip
 @click.option("--gaps", is_flag=True, help="What ingest has missed, for all feeds.")
-@click.option("--dry-run", is_flag=True, help="With --gaps: list them and end.")
+@click.option(
+    "--dry-run", is_flag=True, help="With --gaps or --archive: say what would be done, and end."
+)
 @click.option("--jetstream", metavar="URL", help="The Jetstream to read, if `stream:` is none.")
 def backfill(
     config: Path, feeds: tuple[str, ...], every: bool, span: timedelta | None, authors: bool,
-    accounts: tuple[str, ...], words: str | None, gaps: bool, dry_run: bool, jetstream: str | None,
+    accounts: tuple[str, ...], words: str | None, archived: timedelta | None, gaps: bool,
+    dry_run: bool, jetstream: str | None,
 ) -> int:  # fmt: skip
     """Fill feeds with posts from the past, beside a running ingest: those that the feeds' filters
     want, and that are not older than the feeds keep them.
 
     Likes and reposts that these posts got before are not counted. Interrupted, it goes on where
     it was when it is run again with the same words. --search asks as service.publisher, with the
-    app password in $FEEDKIT_APP_PASSWORD.
+    app password in $FEEDKIT_APP_PASSWORD; --archive wants a key in
+    $FEEDKIT_ARCHIVE_KEY.
     """
     from feedkit.backfill import Filling, NotPossible, Stopped
 
-    _check(feeds, every, bool(span or authors or accounts or words), gaps, dry_run)
+    others = bool(span or authors or accounts or words)
+    _check(feeds, every, others or bool(archived), gaps, dry_run, bool(archived) and not others)
+    key = _key() if archived else ""
     log_to_stderr()
     stop = stop_on_signal()
     service = load(config)
@@ -102,6 +112,8 @@ def backfill(
             shown = ", ".join(sorted(names)[:5]) + (" …" if len(names) > 5 else "")
             if span:
                 _tell(shown, "the stream", filling().from_stream(span))
+            if archived:
+                _archive(filling(), shown, archived, key, dry_run)
             if authors or accounts:
                 dids = _dids(service, accounts)
                 _tell(shown, "authors", filling().from_authors(dids, named=authors))
@@ -115,17 +127,20 @@ def backfill(
     return 0
 
 
-def _check(feeds: tuple[str, ...], every: bool, sources: bool, gaps: bool, dry_run: bool) -> None:
+def _check(
+    feeds: tuple[str, ...], every: bool, sources: bool, gaps: bool, dry_run: bool, archive: bool
+) -> None:
     if gaps:
         if feeds or every or sources:
             raise click.UsageError("--gaps is for all feeds, and goes alone")
-    elif dry_run:
-        raise click.UsageError("--dry-run goes with --gaps")
+    elif dry_run and not archive:
+        raise click.UsageError("--dry-run goes with --gaps, or with --archive alone")
     elif bool(feeds) == every:
         raise click.UsageError("name the feeds to be filled, or write --all")
     elif not sources:
         raise click.UsageError(
-            "say from where: --stream 24h, --authors, --author ACCOUNT, or --search WORDS"
+            "say from where: --stream 24h, --archive 7d, --authors, --author ACCOUNT, or "
+            "--search WORDS"
         )
 
 
@@ -164,8 +179,46 @@ def _tell(feeds: str, source: str, outcome: Outcome) -> None:
     for problem in outcome.problems:
         click.echo(f"left out: {problem}", err=True)
     if outcome.cut:
-        click.echo("the stream does not go back so far; it was read from its oldest on", err=True)
+        click.echo(f"{source} does not go back so far; it was read from its oldest on", err=True)
     click.echo(f"{feeds}: {count(outcome.hits, 'post')} more, from {source}")
+
+
+def _key() -> str:
+    from feedkit.backfill.asking import KEY
+
+    key = os.environ.get(KEY, "").strip()
+    if not key:
+        raise Mistake(
+            f"--archive: the archive is metered by bytes and opens only to who has a key; put one "
+            f"into {KEY} (https://bsky.network/account gives them), or use --stream, which needs "
+            "none"
+        )
+    if not (key.isascii() and key.isprintable()):
+        raise Mistake(f"{KEY}: there are characters in it that no key has; write it anew")
+    return key
+
+
+def _archive(filling: Filling, feeds: str, span: timedelta, key: str, dry_run: bool) -> None:
+    from feedkit.backfill.archive import size_text
+    from feedkit.backfill.archiving import Archived
+    from feedkit.sources.syntax import moment
+
+    archived = Archived(filling, key)
+    if not dry_run:
+        _tell(feeds, "the archive", archived.fill(span))
+        click.echo(f"{size_text(archived.fetched)} were fetched from the archive", err=True)
+        return
+    planned = archived.plan(span)
+    parts = [count(planned.segments, "whole segment")] if planned.segments else []
+    if planned.blocks:
+        parts.append(f"{count(planned.blocks, 'block')} of {count(planned.parted, 'segment')}")
+    since = moment(planned.since).isoformat(" ", "seconds")
+    most = f", {size_text(planned.bytes)} at most" if parts else ""
+    begun = "goes on with what was begun: " if planned.begun else ""
+    click.echo(
+        f"{feeds}: {begun}{' and '.join(parts) or 'nothing to fetch from the archive'}{most}, "
+        f"from {since} on; then the stream"
+    )
 
 
 def _gaps(filling: Filling, dry_run: bool) -> int:

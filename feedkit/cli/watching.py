@@ -14,6 +14,7 @@ from feedkit.cli.group import cli, count, load, open_checked, with_config
 from feedkit.duration import roughly
 
 if TYPE_CHECKING:
+    from feedkit.heartbeat.figures import Figures
     from feedkit.status import Status
     from feedkit.store.overview import Trouble
 
@@ -55,6 +56,7 @@ def _lines(said: Status, place: str) -> Iterator[str]:
         asked = sum(sum(feed.answers.values()) for feed in one.figures.feeds.values())
         used = _memory(one.figures.memory)
         yield f"web {one.beat.name}: {count(asked, 'page')} asked for, {used}"
+        yield from _errors(one.figures)
     free = "" if said.free is None else f"; {_bytes(said.free)} free on its disk"
     yield f"store {place}: {_bytes(seen.bytes)}, {count(said.stats.posts, 'post')}{free}"
     yield ""
@@ -79,8 +81,7 @@ def _streams(said: Status) -> Iterator[str]:
         figures = stream.reader.figures
         if figures.skipped:
             yield f"  {count(figures.skipped, 'record')} could not be used"
-        for feed, plugin, times in figures.errors:
-            yield f"  feeds.{feed}: {plugin} failed {count(times, 'time')}"
+        yield from _errors(figures)
         for feed, plugin, times in figures.slow:
             yield f"  feeds.{feed}: {plugin} was slow {count(times, 'time')}"
     for gap in said.seen.gaps:
@@ -128,10 +129,18 @@ def _jobs(said: Status) -> Iterator[str]:
     for name, job in sorted(process.figures.jobs.items()):
         line = f"job {name}: {_ago(said.seen.at, job.ended_at)} ago, in {job.last:.2f} s"
         line += f", {job.failures:,} of {job.runs:,} runs failed" if job.failures else ""
+        line += f", still at work {count(job.overdue, 'time')} when due" if job.overdue else ""
         yield line
     for name, counts in sorted(process.figures.hydrators.items()):
         failed = f", {counts['failures']:,} calls failed" if counts.get("failures") else ""
         yield f"hydrator {name}: {counts.get('posts', 0):,} posts{failed}"
+    yield from _errors(process.figures)
+
+
+def _errors(figures: Figures) -> Iterator[str]:
+    for feed, plugin, times in figures.errors:
+        where = f"feeds.{feed}: " if feed else ""
+        yield f"  {where}{plugin} failed {count(times, 'time')}"
 
 
 def _ago(now: int, at: int) -> str:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from feedkit.config.annotations import Registry, Shape, keys_of, meant_as_keys
+from feedkit.config.methods import lacking
 from feedkit.config.problems import (
     Place,
     Problems,
@@ -109,6 +110,11 @@ class Builder:
             for part in value.walk():
                 if isinstance(part, Plugin):
                     self.note(part, node.place, path)
+                    cls = type(part)  # one that was found is told of where it is written
+                    if cls not in self.registry.get(part.kind, {}).values() and (
+                        said := lacking(cls)
+                    ):
+                        self.problems.add(node.place, path, said)
             return value
         made = value if isinstance(value, type) else type(value)
         if issubclass(made, Plugin) and made.kind in KEY_OF and made.kind != kind:
@@ -193,6 +199,8 @@ class Builder:
         if isinstance(node, Broken):
             return FAILED
         if isinstance(node, Ready) and not shape.kind:
+            if shape.item and shape.item.kind:  # one where there may be several
+                return self._all([self.value(node, shape.item, path)])
             return node.value
         shape = shape.fitting(node, self.registry)
         if shape.kind:

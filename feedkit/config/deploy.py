@@ -8,9 +8,10 @@ import shlex
 from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
 
+from feedkit.config.advice import Advice, listed
 from feedkit.config.problems import Problems
+from feedkit.config.readers import readers
 from feedkit.config.written import read
 from feedkit.config.yamltree import MappingNode, Scalar
 from feedkit.duration import duration_text
@@ -24,16 +25,7 @@ _MADE_UP = re.compile(
 _PAAS = ("DYNO", "RENDER", "FLY_APP_NAME", "RAILWAY_ENVIRONMENT", "K_SERVICE", "PORT")
 _OLDEST = (3, 11)
 _LONG = timedelta(days=30)
-_READERS = ("run", "worker", "ingest")  # the commands that read the stream
 _REQUIRED = re.compile(r"^\s*feedkit\s*(?:\[([^\]]*)\])?\s*(?:[=<>~!@;#]|$)", re.M | re.I)
-
-
-class Advice(NamedTuple):
-    """`serious`: it will not work so; else it may be meant so. `said`, and what to do."""
-
-    serious: bool
-    said: str
-    remedy: str
 
 
 def advise(
@@ -45,7 +37,7 @@ def advise(
         *_names(service),
         *_store(service, environ),
         *_feeds(service, backfill),
-        *_processes(service),
+        *_processes(service, environ),
         *_files(service, extras),
     ]
     return sorted(found, key=lambda one: not one.serious)
@@ -114,25 +106,25 @@ def _feeds(service: Service, backfill: bool) -> Iterator[Advice]:
         fills = " `feedkit backfill` fills them from the past;" if backfill else ""
         yield Advice(
             False,
-            f"in a new database the feeds begin empty: {_listed(names)}",
+            f"in a new database the feeds begin empty: {listed(names)}",
             f"let them fill before you publish them;{fills} when_empty: shows a post meanwhile",
         )
     if names := [feed.name for feed in feeds if not feed.avatar]:
         yield Advice(
             False,
-            f"no picture for {_listed(names)}",
+            f"no picture for {listed(names)}",
             "write avatar: FILE, a PNG or JPEG beside the configuration",
         )
     if names := [f.name for f in service.feeds.values() if f.keep > _LONG]:
         yield Advice(
             False,
-            f"posts are kept for up to {duration_text(service.keep)} by {_listed(names)}",
+            f"posts are kept for up to {duration_text(service.keep)} by {listed(names)}",
             "see that the database has room for them, some 1 kB a post and 0.1 kB a like (measured "
             "with SQLite), or write a shorter keep:",
         )
 
 
-def _processes(service: Service) -> Iterator[Advice]:
+def _processes(service: Service, environ: Mapping[str, str]) -> Iterator[Advice]:
     file = service.path.parent / "Procfile"
     try:
         text = file.read_text("utf-8")
@@ -146,21 +138,8 @@ def _processes(service: Service) -> Iterator[Advice]:
     lines = dict(re.findall(r"^([A-Za-z0-9_-]+):\s*(.+)$", text, re.M))
     commands = {name: _command(line) for name, line in lines.items()}
     verbs = {name: words[0] for name, words in commands.items() if words}
-    readers = [
-        name
-        for name, verb in verbs.items()
-        if verb in _READERS and not any("--shard" in word for word in commands[name])
-    ]
-    if len(readers) > 1:
-        yield Advice(
-            True,
-            f"{file}: {_listed(readers)} all read the whole stream",
-            "leave one of them; `feedkit worker` is `feedkit ingest` and `feedkit jobs` together",
-        )
-    if not {"worker", "ingest", "run"} & set(verbs.values()):
-        yield Advice(
-            True, f"{file}: nothing reads the stream", "add the line `worker: feedkit worker`"
-        )
+    fixed = service.store.startswith("sqlite") and not _takes_database_url(service)
+    yield from readers(file, commands, environ, fixed)
     if "migrate" not in verbs.values():
         yield Advice(
             False,
@@ -242,8 +221,3 @@ def _text(file: Path) -> str | None:
         return file.read_text("utf-8")
     except (OSError, UnicodeError):
         return None
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return ", ".join(names[:10]) + more

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from feedkit.config.methods import lacking
 from feedkit.config.problems import ConfigError, Place, Problems, first_line
 from feedkit.config.validation import plain
 from feedkit.filters import FILTERS
@@ -97,7 +98,20 @@ def discover(folder: Path, problems: Problems | None = None) -> Found:
             for cls in _defined_in(module, Plugin):
                 found.add(cls, str(file), problems)
             found.feeds += _feeds_of(module, str(file), problems)
+    _complete(found, problems)
     return found
+
+
+def _complete(found: Found, problems: Problems) -> None:
+    """Report plugins without the method of their kind. One that others derive from is a pattern
+    for plugins and none itself."""
+    for table in found.plugins.values():
+        for name, cls in [*table.items()]:
+            if said := lacking(cls):
+                if cls.__subclasses__():
+                    del table[name]
+                else:
+                    problems.add(found.places.get(cls, Place("")), "", said)
 
 
 def place_of(cls: type, file: str) -> Place:

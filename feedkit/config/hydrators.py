@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import TypeAdapter, ValidationError
 
+from feedkit.config.methods import lacking
 from feedkit.config.problems import Place, Problems, did_you_mean, first_line, in_words, shorten
 from feedkit.config.validation import plain
 from feedkit.needs import STORED
@@ -84,8 +85,8 @@ def fault(hydrator: Hydrator) -> str:
         return "it has needs, but a hydrator is asked before anything is known; look it up itself"
     if hydrator.batch < 1 or hydrator.tries < 1 or hydrator.deadline <= 0 or hydrator.backoff < 0:
         return "batch and tries are at least 1, deadline and backoff are seconds"
-    if type(hydrator).hydrate is Hydrator.hydrate:
-        return "it has no hydrate(self, posts, context)"
+    if lacking(type(hydrator)):
+        return ""  # that is told of where the class is written
     try:
         inspect.signature(hydrator.hydrate).bind((), None)
     except TypeError as error:

@@ -45,17 +45,17 @@ def writing(visit: Visit) -> Verdict:
     return good("it can be written")
 
 
-def disk(visit: Visit, room: int = ROOM) -> Verdict:
+def disk(visit: Visit) -> Verdict:
     """There is room on the disk of an SQLite file."""
     store = visit.store()
     path = Path(store.db.driver.database)
     free = shutil.disk_usage(path.parent).free
     size = sum(one.stat().st_size for one in path.parent.glob(f"{path.name}*") if one.is_file())
     said = f"{_bytes(free)} free beside a database of {_bytes(size)}"
-    if free < room:
+    if free < ROOM:
         return bad(
             said,
-            f"free at least {_bytes(room)}, or keep posts for less time (`keep:`); a full disk "
+            f"free at least {_bytes(ROOM)}, or keep posts for less time (`keep:`); a full disk "
             "stops the ingest",
         )
     return good(said)

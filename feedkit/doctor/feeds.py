@@ -24,7 +24,8 @@ def publisher(visit: Visit, name: str) -> Verdict:
     try:
         found = visit.publisher(name)
     except PublishError as error:  # with a cause, it is somebody's server that is away
-        return split(error, None if error.__cause__ else False)
+        ok, said, remedy = split(error, None if error.__cause__ else False)
+        return Verdict(ok, said.removeprefix(f"publisher {name}: "), remedy)
     return good(f"{found.did} on {found.pds}")
 
 

@@ -51,7 +51,37 @@ class NewAccount(Filter):
         return (post.seen_at - EPOCH) - timedelta(seconds=post.features["author_created"])
 
 
-class AuthorFollowers(Filter):
+class _Between(Filter):
+    word: ClassVar[str]  # what is looked at
+    least: float | None = Field(default=None, ge=0)
+    most: float | None = Field(default=None, ge=0)
+    missing: bool | None = Field(default=None, description=MISSING)
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        if self.least is None and self.most is None:
+            raise ValueError("needs least, most, or both")
+        if self.least is not None and self.most is not None and self.most < self.least:
+            raise ValueError(
+                f"asks for at least {self.least:g} and at most {self.most:g}; no post could match"
+            )
+        return self
+
+    @property
+    def needs(self) -> AbstractSet[str]:
+        return frozenset({self.word})
+
+    def match(self, post: Post) -> bool:
+        number = post.features[self.word]
+        return (self.least is None or number >= self.least) and (
+            self.most is None or number <= self.most
+        )
+
+    def when_missing(self) -> bool | None:
+        return self.missing
+
+
+class AuthorFollowers(_Between):
     """Posts by accounts with so many followers.
 
     ```yaml
@@ -59,30 +89,15 @@ class AuthorFollowers(Filter):
     ```
     """
 
+    word = "author_followers"
     least: int | None = Field(default=None, ge=0, description="how many at least")
     most: int | None = Field(default=None, ge=0, description="how many at most")
-    missing: bool | None = Field(default=None, description=MISSING)
-
-    @model_validator(mode="after")
-    def _bounds(self) -> Self:
-        _check_bounds(self.least, self.most)
-        return self
-
-    @property
-    def needs(self) -> AbstractSet[str]:
-        return frozenset({"author_followers"})
-
-    def match(self, post: Post) -> bool:
-        return _within(post.features["author_followers"], self.least, self.most)
-
-    def when_missing(self) -> bool | None:
-        return self.missing
 
     def explain(self, post: Post) -> str:
         return f"{post.features['author_followers']:,} followers"
 
 
-class AuthorRate(Filter):
+class AuthorRate(_Between):
     """Posts by accounts that post so often, replies included: posts a day, counted over the newest
     hundred entries of their feed, however long these took (see the hydrator `posting_rate`).
 
@@ -91,38 +106,12 @@ class AuthorRate(Filter):
     ```
     """
 
+    word = "author_rate"
     least: float | None = Field(default=None, ge=0, description="posts a day at least")
     most: float | None = Field(default=None, ge=0, description="posts a day at most")
-    missing: bool | None = Field(default=None, description=MISSING)
-
-    @model_validator(mode="after")
-    def _bounds(self) -> Self:
-        _check_bounds(self.least, self.most)
-        return self
-
-    @property
-    def needs(self) -> AbstractSet[str]:
-        return frozenset({"author_rate"})
-
-    def match(self, post: Post) -> bool:
-        return _within(post.features["author_rate"], self.least, self.most)
-
-    def when_missing(self) -> bool | None:
-        return self.missing
 
     def explain(self, post: Post) -> str:
         return f"{post.features['author_rate']:.1f} posts a day"
-
-
-def _check_bounds(least: float | None, most: float | None) -> None:
-    if least is None and most is None:
-        raise ValueError("needs least, most, or both")
-    if least is not None and most is not None and most < least:
-        raise ValueError(f"asks for at least {least:g} and at most {most:g}; no post could match")
-
-
-def _within(number: float, least: float | None, most: float | None) -> bool:
-    return (least is None or number >= least) and (most is None or number <= most)
 
 
 class OtherPost(Filter):

@@ -156,6 +156,8 @@ class NotInterested(ViewerFilter):
         return {"viewer.less"}
 
     def keep(self, post: Post, viewer: Viewer) -> bool:
+        if not viewer.less:
+            return True
         wishes = _by_author(viewer.less).get(post.author, {})
         if post.uri in wishes:
             return False

@@ -13,15 +13,16 @@ from msgspec import Struct, field
 
 from feedkit.store.heartbeats import Beat
 
-Blamed = tuple[str, str, int]  # feed, plugin, how often
+Blamed = tuple[str, str, int]  # feed ("": none in particular), plugin, how often
 
 
 class Figures(Struct, kw_only=True, omit_defaults=True):
     """What every process says. `memory`: bytes in use, 0 where that cannot be read; `cpu`:
-    seconds of work."""
+    seconds of work; `errors`: how often plugins failed."""
 
     memory: int = 0
     cpu: float = 0.0
+    errors: list[Blamed] = field(default_factory=list)
 
 
 class Ingesting(Figures, kw_only=True, omit_defaults=True):
@@ -38,13 +39,13 @@ class Ingesting(Figures, kw_only=True, omit_defaults=True):
     skipped: int = 0
     problem: str = ""
     feeds: dict[str, int] = field(default_factory=dict)
-    errors: list[Blamed] = field(default_factory=list)
     slow: list[Blamed] = field(default_factory=list)
 
 
 class Job(Struct, omit_defaults=True):
     """One job. `failing`: how often in a row it failed, and why (`problem`); `seconds`: of all
-    runs; `last`: of the last one, which ended at `ended_at`."""
+    runs; `last`: of the last one, which ended at `ended_at`; `overdue`: how often it was due while
+    it was still at work."""
 
     runs: int = 0
     failures: int = 0
@@ -53,6 +54,7 @@ class Job(Struct, omit_defaults=True):
     seconds: float = 0.0
     last: float = 0.0
     ended_at: int = 0
+    overdue: int = 0
 
 
 class Working(Figures, kw_only=True, omit_defaults=True):

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TypeVar
 
-from feedkit.heartbeat.figures import Job, Working
+from feedkit.failures import so_far
+from feedkit.heartbeat.figures import Job, Working, blamed
 from feedkit.heartbeat.pulse import Pulse, now_us
 from feedkit.store import Store
 
@@ -55,6 +56,11 @@ class JobsPulse(Pulse):
             noted.problem = problem
             noted.ended_at = now_us()
 
+    def overdue(self, job: str) -> None:
+        """Note that `job` was due while it was still at work."""
+        with self._lock:
+            self._jobs.setdefault(job, Job()).overdue += 1
+
     def _working(self) -> Working:
         with self._lock:
             jobs = {
@@ -62,4 +68,4 @@ class JobsPulse(Pulse):
                 for name, one in self._jobs.items()
             }
         hydrators = {name: dict(counts) for name, counts in self._hydrators().items()}
-        return Working(jobs=jobs, hydrators=hydrators)
+        return Working(jobs=jobs, hydrators=hydrators, errors=blamed(so_far()))

@@ -35,7 +35,8 @@ class _Call:
 
 
 class Caller:
-    """Calls one hydrator, one call at a time. `at_end` runs in its thread when that ends."""
+    """Calls one hydrator, one call at a time. `at_end` runs in its thread when that ends.
+    `loaded`: whether it has read its model."""
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class Caller:
         self._calls: SimpleQueue[_Call | None]
         self._thread: threading.Thread | None = None
         self._last: _Call | None = None
+        self.loaded = False
 
     def call(self, posts: Sequence[Post], stop: threading.Event) -> Any:
         """What the hydrator says of `posts`. Raises what it raises; `Late` where it takes too
@@ -84,14 +86,14 @@ class Caller:
         self._thread = None
 
     def _work(self, calls: SimpleQueue[_Call | None]) -> None:
-        loaded = False
+        self.loaded = False
         try:
             with self._open_context() as context:
                 while (call := calls.get()) is not None:
                     try:
-                        if not loaded:
+                        if not self.loaded:
                             self._hydrator.load()
-                            loaded = True
+                            self.loaded = True
                         call.began = monotonic()
                         call.answer = self._hydrator.hydrate(call.posts, context)
                     except BaseException as error:  # sys.exit() in a plugin is no reason to end

@@ -6,12 +6,13 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import msgspec
 from pydantic import TypeAdapter, ValidationError
 
+from feedkit.failures import failed
 from feedkit.hydrate.caller import Caller, Stopped
 from feedkit.logs import worth_saying
 from feedkit.plugin import Hydrator
@@ -90,9 +91,7 @@ class Lane:
         self.counts["calls"] += 1
         self.counts["posts"] += len(due)
         try:
-            said = self.caller.call([one.post for one in due], stop)
-            if not isinstance(said, (list, tuple)) or len(said) != len(due):
-                raise WrongShape(f"hydrate must return a list of {len(due)}, one for each post")
+            said = one_each(self.caller.call([one.post for one in due], stop), len(due))
         except Stopped:
             raise
         except BaseException as error:
@@ -106,13 +105,8 @@ class Lane:
     def _answer(self, due: Due, said: Any) -> Answer:
         known: dict[str, str] = {}
         try:
-            if not isinstance(said, Mapping):
-                raise WrongShape(f"hydrate gave {type(said).__name__} for a post, not a mapping")
-            if strange := [word for word in said if word not in self._hydrator.provides]:
-                raise WrongShape(f"hydrate gave {strange[0]!r}, which is not in provides")
-            for word, kind in self._types.items():
-                if word in said:
-                    known[word] = as_json(word, kind, said[word])
+            for word, value in told(said, self._types, self._hydrator.provides):
+                known[word] = value
         except WrongShape as error:
             self._complain("wrong", [due], error)
         return Answer(due.id, due.rev, known, self._again(due, known))
@@ -127,6 +121,7 @@ class Lane:
 
     def _complain(self, what: str, due: list[Due], error: BaseException) -> None:
         self.counts[what] += 1
+        failed("", self.name)
         if worth_saying(self.counts[what]):
             more = f" and {len(due) - 1} more" if len(due) > 1 else ""
             log.error(
@@ -147,6 +142,28 @@ def portions(due: list[Due], batch: int) -> Iterator[list[Due]]:
         size = max(1, batch >> 3 * tries)
         for start in range(0, len(some), size):
             yield some[start : start + size]
+
+
+def one_each(said: Any, posts: int) -> Sequence[Any]:
+    """What a hydrator `said` of so many posts, one after the other. Raises `WrongShape`."""
+    if not isinstance(said, (list, tuple)) or len(said) != posts:
+        came = f"{len(said)}" if isinstance(said, (list, tuple)) else type(said).__name__
+        raise WrongShape(f"hydrate must return a list of {posts}, one for each post, not {came}")
+    return said
+
+
+def told(
+    said: Any, kinds: Mapping[str, TypeAdapter[Any]], provides: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """The words of these `kinds` that a hydrator `said` of a post, with their values as JSON.
+    Raises `WrongShape` at what its contract does not allow."""
+    if not isinstance(said, Mapping):
+        raise WrongShape(f"hydrate gave {type(said).__name__} for a post, not a mapping")
+    if strange := [word for word in said if word not in provides]:
+        raise WrongShape(f"hydrate gave {strange[0]!r}, which is not in provides")
+    for word, kind in kinds.items():
+        if word in said:
+            yield word, as_json(word, kind, said[word])
 
 
 def as_json(word: str, kind: TypeAdapter[Any], value: Any) -> str:

@@ -1,22 +1,28 @@
-"""Jobs on their clocks: none overlaps itself, none is skipped, none takes another one down."""
+"""Jobs on their clocks: none overlaps itself, none is late unsaid, none takes another one down."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from apscheduler.executors.base import MaxInstancesReachedError
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.job import Job
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from feedkit.duration import roughly
 from feedkit.jobs.settable import Every, watch
 from feedkit.logs import worth_saying
 from feedkit.store import Store, StoreError
 
 log = logging.getLogger(__name__)
+
+LONGER = 10  # times as long as the last that was said: then an overdue job is worth saying again
 
 
 @contextmanager
@@ -25,16 +31,18 @@ def on_their_clocks(
     store: Store,
     watched: Callable[[Callable[[], object]], Callable[[], Any]],
     stop: threading.Event,
+    overdue: Callable[[str], None] = lambda job: None,
 ) -> Iterator[None]:
     """Do each of `jobs` every so many seconds, by `watched`, as long as the block lasts; then set
-    `stop` and wait for those that are running."""
+    `stop` and wait for those that are running. `overdue` is told the name of a job that is due
+    while it is still at work."""
     scheduler = BackgroundScheduler(
         timezone=UTC,
         job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None},
     )
     for job, seconds in jobs:
         name = job.__name__
-        scheduler.add_executor(_OneThread(store), name)
+        scheduler.add_executor(_OneThread(store, overdue), name)
         scheduler.add_job(
             Contained(watched(job)), Every(seconds=seconds, timezone=UTC),
             name=name, id=name, executor=name, next_run_time=datetime.now(UTC),
@@ -53,9 +61,18 @@ def on_their_clocks(
 class _OneThread(ThreadPoolExecutor):  # type: ignore[misc]
     """A thread, and so a connection, of a job's own, which ends with it."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, overdue: Callable[[str], None]) -> None:
         super().__init__(max_workers=1)
-        self._store = store
+        self._store, self._overdue = store, overdue
+
+    def submit_job(self, job: Job, run_times: list[datetime]) -> None:
+        """Begin a run, unless the last one is still going on. APScheduler would say so each time,
+        which for a job of every second is each second."""
+        try:
+            super().submit_job(job, run_times)
+        except MaxInstancesReachedError:
+            self._overdue(job.name)
+            job.func.overdue()
 
     def shutdown(self, wait: bool = True) -> None:
         self._pool.submit(self._store.close)
@@ -64,13 +81,35 @@ class _OneThread(ThreadPoolExecutor):  # type: ignore[misc]
 
 class Contained:
     """A job whose failures are logged, ever more rarely while they last: some are tried again
-    every second."""
+    every second. So is that it takes longer than it should."""
 
     def __init__(self, job: Callable[[], object]) -> None:
         self._job, self._name = job, job.__name__
         self._failures = 0
+        self._began: float | None = None  # while it is at work
+        self._longest = 0.0  # seconds, of those that were said
 
     def __call__(self) -> bool:
+        self._began = time.monotonic()
+        try:
+            return self._contained()
+        finally:
+            self._began = None
+
+    def overdue(self) -> None:
+        """It is due again while it is at work: said the first time, and again of a run that takes
+        ten times as long as any that was said."""
+        began = self._began
+        took = time.monotonic() - began if began is not None else 0.0
+        if took > LONGER * self._longest:
+            self._longest = took
+            log.warning(
+                "the job %s has been at work for %s and is due again; it is not done twice at "
+                "once, but again when it ends; other jobs go on",
+                self._name, roughly(took) if took > 120 else f"{took:.0f} s",
+            )  # fmt: skip
+
+    def _contained(self) -> bool:
         try:
             self._job()
         except StoreError as error:

@@ -38,7 +38,8 @@ class Jobs:
         self._fingerprints = {n: feed.filter.fingerprint() for n, feed in service.feeds.items()}
 
     def rank(self) -> int:
-        """Take a snapshot of every feed that is due. Returns how many were taken."""
+        """Take a snapshot of every feed that is due; where none is, of one that nobody asked for
+        in minutes. Returns how many were taken."""
         ranked = {
             name: Recipe(feed.refresh // timedelta(microseconds=1), recipe(feed))
             for name, feed in self._service.feeds.items()
@@ -52,6 +53,8 @@ class Jobs:
                 self._store.mark_asked(other, now)
             due = self._store.feeds_due(ranked, now)
             due.sort(key=lambda name: bool(self._service.feeds[name].mixes))
+        if not due and (quiet := self._store.quiet_feed(ranked, now)):
+            due = [quiet]
         taken = 0
         for name in due:
             if self._stop.is_set():
@@ -175,7 +178,9 @@ class Jobs:
             *([(self.ask_for_rankings, 10)] if self._service.hydrators else []),
         ]
         with (
-            on_their_clocks(jobs, self._store, self._pulse.watched, self._stop),
+            on_their_clocks(
+                jobs, self._store, self._pulse.watched, self._stop, self._pulse.overdue
+            ),
             self._hydration.running(),
         ):
             self._pulse.until(stop)

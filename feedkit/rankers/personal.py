@@ -57,7 +57,10 @@ class Affinity(Ranker):
     def score_many(self, posts: Sequence[Post], request: Request) -> list[float]:
         liking = self._liking(request)
         return [
-            _damped(liking.get(post.author, 0.0)) * self._fresh(post, request) for post in posts
+            _damped(points) * self._fresh(post, request)
+            if (points := liking.get(post.author))  # most are by authors who are not known
+            else 0.0
+            for post in posts
         ]
 
     def _liking(self, request: Request) -> Mapping[str, float]:

@@ -14,8 +14,9 @@ from feedkit.times import Moment, Period, turn
 
 
 class Pin(Selector):
-    """Puts one post at a fixed place of the first page, whatever was ranked. Where the ranking
-    has it too, it is shown only at that place; the posts from there on move down by one.
+    """Puts one post at a fixed place of the feed, whatever was ranked; at its end, where that is
+    shorter. Where the ranking has it too, it is shown only at that place; the posts from there on
+    move down by one. Of several pins at one place the first has it, the next follow.
 
     ```yaml
     pin:
@@ -46,9 +47,9 @@ class RotatedPost(Parameters):
 
 
 class Rotate(Selector):
-    """Several posts take turns at one place of the first page. Each turn lasts `every`; which
-    post has it is drawn by weight; with `one_in: 10`, nine of ten turns show none. The posts from
-    that place on move down by one.
+    """Several posts take turns at one place of the feed. Each turn lasts `every`; which post has it
+    is drawn by weight; with `one_in: 10`, nine of ten turns show none. The posts from that place on
+    move down by one.
 
     ```yaml
     rotate:

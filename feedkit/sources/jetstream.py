@@ -64,6 +64,7 @@ class Jetstream(LiveSource):
         self._v2 = not path.rstrip("/").endswith("/subscribe")
         self.subprotocol = "xrpc.v1.json" if self._v2 else None
         self._dictionary = 0
+        self._uncompressed = False  # whether it was said that the stream is
         self._refused_dictionaries: set[int] = set()
         self._zstd: zstandard.ZstdDecompressor | None = None
 
@@ -132,6 +133,9 @@ class Jetstream(LiveSource):
             self._zstd = zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(blob))
             self._dictionary = number
         except _NO_DICTIONARY as problem:
+            if self._uncompressed:
+                return
+            self._uncompressed = True
             log.info(
                 "%s: no zstd dictionary from %s (%s): the stream comes uncompressed, which the "
                 "feeds do not notice",

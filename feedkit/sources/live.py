@@ -21,8 +21,12 @@ _CURSOR_REFUSED = ("CursorTooOld", "FutureCursor", "OutdatedCursor")
 
 
 class LiveSource:
-    """A stream that goes on until it is told to stop. Subclasses know its wire."""
+    """A stream that goes on until it is told to stop. Subclasses know its wire.
 
+    `meanwhile`: what it means that there is no connection.
+    """
+
+    meanwhile = "the feeds get no new posts, and catch up afterwards"
     subprotocol: str | None = None
     max_size: int  # bytes of the largest message
 
@@ -149,8 +153,7 @@ class LiveSource:
             self.name,
             closed.reason,
             f" ({error}: {said})" if error else "",
-            f"trying again in {closed.wait:.0f} s. Until then the feeds get no new posts, and "
-            "catch up afterwards"
+            f"trying again in {closed.wait:.0f} s. Until then {self.meanwhile}"
             if closed.wait
             else "connecting anew",
         )

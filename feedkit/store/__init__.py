@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from feedkit.store.candidates import Narrowing
 from feedkit.store.errors import SchemaError, StoreError, Unavailable
 from feedkit.store.fold import Applied
 from feedkit.store.hydrating import Answer, Due, Settled
 from feedkit.store.pruning import Pruned
-from feedkit.store.reading import Narrowing, Row, StoredPost
+from feedkit.store.reading import Row, StoredPost
 from feedkit.store.stats import Stats
 from feedkit.store.store import Store, open_store
 from feedkit.store.versions import Recipe, Version

@@ -26,7 +26,7 @@ class Backfills:
             self._db.run(
                 "UPDATE backfills SET owner = ?, touched_at = ? WHERE name = ?", (owner, now, name)
             )
-            return self._find(name)
+            return self.find(name)
 
     def begin(self, name: str, since: int, now: int) -> Run:
         """A new backfill; one of that name must have been dropped."""
@@ -36,11 +36,12 @@ class Backfills:
                 "touched_at) VALUES (?, ?, ?, 0, 0, '', ?, ?)",
                 (name, secrets.token_hex(8), since, False, now),
             )
-            found = self._find(name)
+            found = self.find(name)
         assert found is not None
         return found
 
-    def _find(self, name: str) -> Run | None:
+    def find(self, name: str) -> Run | None:
+        """The unfinished backfill of that name, whosever it is."""
         rows = self._db.rows(
             "SELECT id, name, owner, since, cursor, time, place, settled FROM backfills "
             "WHERE name = ?",

@@ -21,23 +21,31 @@ from feedkit.store.faults import DRIVER_ERRORS, explain
 
 # Any fixed numbers do: they name feedkit's advisory locks within a PostgreSQL database.
 _WRITERS, _MIGRATION = 0x66656564, 0x66656565
+_COPIED = 20  # rows from which on COPY takes less than a statement for each, bench/postgresql.py
 LOCK_TIMEOUT = 5.0  # seconds that a writer waits for another one
 
 
 class Database:
     """A database and how to speak to it. One connection for each thread, opened at first use."""
 
-    def __init__(self, driver: peewee.Database, dialect: str, place: str) -> None:
+    def __init__(
+        self, driver: peewee.Database, dialect: str, place: str, local_settings: str = ""
+    ) -> None:
         self.driver: Any = driver  # peewee is only partly typed
         self.dialect = dialect
         self.place = place  # its address without the password, for messages
-        self.pooled = False  # a pooler lends connections to the server for a transaction only
-        self.local_settings = ""  # what a transaction begins with, if so
+        self._local_settings = local_settings  # what a transaction begins with behind a pooler
         self._dropped = threading.local()
 
     @property
     def sqlite(self) -> bool:
         return self.dialect == "sqlite"
+
+    @property
+    def pooled(self) -> bool:
+        """Whether a pooler lends connections to the server for a transaction only, as far as the
+        address or a connection has shown it."""
+        return bool(getattr(self.driver, "pooled", False))
 
     @property
     def texts(self) -> str:
@@ -80,6 +88,19 @@ class Database:
         if rows := list(rows):
             with self._explained():
                 self.driver.cursor().executemany(translate(self.dialect, sql), rows)
+
+    def add(self, table: str, columns: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert `rows` into `columns` (names with commas) of `table`."""
+        if self.sqlite or len(rows) < _COPIED:
+            marks = ", ".join("?" * (columns.count(",") + 1))
+            self.many(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
+            return
+        with (
+            self._explained(),
+            self.driver.cursor().copy(f"COPY {table} ({columns}) FROM STDIN") as copy,
+        ):
+            for row in rows:
+                copy.write_row(row)
 
     def insert(
         self, head: str, rows: Sequence[Sequence[Any]], tail: str = ""
@@ -181,8 +202,8 @@ class Database:
     def transaction(self) -> Iterator[None]:
         """A transaction that touches no posts: on PostgreSQL it waits for no writer."""
         with self._explained(), self.driver.atomic(*(("IMMEDIATE",) if self.sqlite else ())):
-            if self.local_settings:
-                self._fetch(self.local_settings)
+            if self.pooled:
+                self._fetch(self._local_settings)
             yield
 
     def close(self) -> None:

@@ -28,6 +28,9 @@ DRIVER_ERRORS: tuple[type[Exception], ...] = (
 
 _MIGRATE = "its tables do not fit this version of feedkit; run `feedkit migrate`"
 _FULL = "its disk is full; free some space, then start feedkit again"
+_POOLED = (
+    "a pooler before it lends connections for a transaction; write pgbouncer=true into the address"
+)
 _READ_ONLY = "it is read-only; give feedkit's user the right to write the file and its folder"
 
 # Part of SQLite's message → what to say.
@@ -55,6 +58,8 @@ _POSTGRESQL: tuple[tuple[str, type[StoreError], str], ...] = (
     ("25006", StoreError, "the server is read-only; is this a replica? Connect to the primary"),
     ("53100", StoreError, "the server's disk is full; free some space, then start feedkit again"),
     ("53300", Unavailable, "the server has no connection left; lower the number of web processes"),
+    ("26000", StoreError, _POOLED),
+    ("42P05", StoreError, _POOLED),
     ("57014", Unavailable, "the server took too long to answer"),
     ("55P03", Unavailable, "another program holds a lock for too long"),
     ("40", Conflict, "another program changed the same rows at the same moment"),
@@ -87,7 +92,7 @@ def explain(error: Exception, place: str) -> StoreError:
         for part, kind, meaning in _SQLITE:
             if part in said:
                 return kind(f"store {place}: {meaning} ({said})")
-    elif isinstance(cause, _PSYCOPG) and "Operational" in type(cause).__name__:
+    elif isinstance(cause, _PSYCOPG) and isinstance(cause, psycopg.OperationalError):
         for part, meaning in _CONNECTING:
             if part in said:
                 return StoreError(f"store {place}: {meaning} ({said})")
@@ -109,6 +114,22 @@ def _first(error: Exception) -> Exception:
 
 # While a connection is made psycopg has no SQLSTATE, only the server's words.
 _CONNECTING = (
+    ("certificate verify failed", "its certificate is by no CA that sslrootcert trusts; write "
+     "sslrootcert=FILE with the certificate of its CA, or sslrootcert=system if a public CA made "
+     "it"),
+    ("does not match host name", "its certificate is for another host name; write that name into "
+     "the address, or sslmode=verify-ca, which does not look at names"),
+    ("root certificate file", "the certificate of its CA cannot be read; write sslrootcert=FILE "
+     "with a PEM file that is there, or sslrootcert=system if a public CA made it"),
+    ("does not support SSL", "the server speaks no TLS, but the address asks for it; switch it on "
+     "there, or take sslmode out if the network between is your own"),
+    ("no encryption", "the server wants TLS, or does not let this user in from here; write "
+     "sslmode=require into the address, or add the user to its pg_hba.conf"),
+    ("no pg_hba.conf entry", "the server does not let this user in from here; add the user to its "
+     "pg_hba.conf"),
+    ("sslmode", "this sslmode cannot be; write require, or verify-full to know whom you speak to"),
+    ("unsupported startup parameter", "the pooler takes no `options` in the address; take them "
+     "out, and write ALTER ROLE … SET … in the database"),
     ("password", "it refuses the user or the password; check the address"),
     ("does not exist", "the user or database does not exist; check the address"),
-)
+)  # fmt: skip

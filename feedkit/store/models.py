@@ -139,7 +139,8 @@ class Gap(Model):
 
 
 class Version(Model):
-    """One ranking of a feed, for everybody (`viewer` empty) or for a viewer. Never changed."""
+    """One ranking of a feed, for everybody (`viewer` empty) or for a viewer. Its posts never
+    change. `created_at`: see `feedkit.store.versions.Version`."""
 
     id = BigAutoField()
     feed_id = BigIntegerField()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -14,6 +16,10 @@ from feedkit.store.database import LOCK_TIMEOUT, Database
 from feedkit.store.errors import StoreError
 
 _FORMS = "write sqlite:///feedkit.db or postgresql://user:password@host/database"
+
+# KiB that SQLite keeps for a connection. Each thread of a web process has one; what they read is
+# in the system's cache.
+CACHE, CACHE_SERVING = 65_536, 1_024
 
 
 def open_database(url: str, timeout: float | None = None) -> Database:
@@ -67,7 +73,7 @@ def _sqlite(rest: str, timeout: float | None) -> Database:
         # cursor is in them, so the stream is read again from there.
         pragmas={
             "synchronous": "normal",
-            "cache_size": -65536,
+            "cache_size": -CACHE if timeout is None else -CACHE_SERVING,
             "temp_store": "memory",
             "wal_autocheckpoint": 4000,
         },
@@ -76,11 +82,20 @@ def _sqlite(rest: str, timeout: float | None) -> Database:
 
 
 class _Postgresql(peewee.PostgresqlDatabase):
-    settings = ""
+    """`pooled`: a pooler such as PgBouncer lends connections to the server for a transaction only;
+    None: the first connection shows it."""
+
+    settings: Mapping[str, object] = MappingProxyType({})
+    pooled: bool | None = None
 
     def _initialize_connection(self, conn: Any) -> None:
-        if self.settings:
-            conn.execute(self.settings)
+        if self.pooled is None:  # a pooler makes numbers up for its clients to cancel by
+            number = conn.execute("SELECT pg_backend_pid()").fetchone()[0]
+            self.pooled = number != conn.info.backend_pid
+        if self.pooled:  # what a session has would be another client's with the next statement
+            conn.prepare_threshold = None
+        else:
+            conn.execute(_set(self.settings, local=False))
 
     def connect_anew(self) -> Any:
         """A connection that belongs to no thread."""
@@ -112,30 +127,23 @@ def _postgresql(url: str, timeout: float | None) -> Database:
         "keepalives_interval": 5,
         "keepalives_count": 3,
     }
-    if pooled:
-        options["prepare_threshold"] = None
     if timeout is not None:
         options["connect_timeout"] = max(2, round(timeout))  # libpq knows whole seconds, from 2 on
         options["tcp_user_timeout"] = round(timeout * 1000)
     driver = _Postgresql(
         url,
         prefer_psycopg3=True,
-        **{name: value for name, value in options.items() if name not in given},
+        **{name: value for name, value in options.items() if name not in given} | _trusting(given),
     )
-    database = Database(driver, "postgresql", redact(url))
-    settings = {
+    driver.pooled = pooled
+    driver.settings = {
         "statement_timeout": round((timeout or 0) * 1000),
         "lock_timeout": round(LOCK_TIMEOUT * 1000),
         # What `synchronous` = NORMAL is to SQLite: a crash of the server may lose the last
         # transactions, whole and in order, with the cursor that stands in them.
         "synchronous_commit": "off",
     }
-    if pooled:  # what is set for a session would be another client's with the next statement
-        database.pooled = True
-        database.local_settings = _set(settings, local=True)
-    else:
-        driver.settings = _set(settings, local=False)
-    return database
+    return Database(driver, "postgresql", redact(url), _set(driver.settings, local=True))
 
 
 def _set(settings: Mapping[str, object], local: bool) -> str:
@@ -143,11 +151,29 @@ def _set(settings: Mapping[str, object], local: bool) -> str:
     return f"SELECT {', '.join(calls)}"
 
 
-def _pooled(url: str) -> tuple[str, bool]:
-    """The address without `pgbouncer=true`, which is no parameter of PostgreSQL's, and whether it
-    was there."""
+def _pooled(url: str) -> tuple[str, bool | None]:
+    """The address without `pgbouncer=…`, which is no parameter of PostgreSQL's, and what that said:
+    true, false, or nothing."""
     address, _, query = url.partition("?")
     parameters = [part for part in query.split("&") if part]
     rest = [part for part in parameters if part.partition("=")[0] != "pgbouncer"]
-    pooled = any(part == "pgbouncer=true" for part in parameters)
-    return address + ("?" + "&".join(rest) if rest else ""), pooled
+    said = [part.partition("=")[2] for part in parameters if part not in rest]
+    if said and said[-1] not in ("true", "false"):
+        raise StoreError(
+            f"store {redact(url)}: pgbouncer={said[-1]} says nothing; write true where connections "
+            "are lent for a transaction, false where for a session"
+        )
+    return address + ("?" + "&".join(rest) if rest else ""), said[-1] == "true" if said else None
+
+
+def _trusting(given: Mapping[str, Any]) -> dict[str, Any]:
+    """For `sslrootcert=system` the file of the certificates that this machine trusts: the driver's
+    wheel has an OpenSSL of its own, which looks where no system has them."""
+    file = ssl.get_default_verify_paths().cafile
+    if (
+        file is None
+        or given.get("sslrootcert") != "system"
+        or given.get("sslmode", "verify-full") != "verify-full"  # the driver refuses it
+    ):
+        return {}
+    return {"sslrootcert": file, "sslmode": "verify-full"}

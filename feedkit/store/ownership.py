@@ -20,8 +20,9 @@ _JOBS = 0x66656567  # with the schema's name it stands for the jobs of one store
 _ALIVE = (
     "SELECT set_config(name, CASE name WHEN 'tcp_keepalives_idle' THEN '4' "
     "WHEN 'tcp_keepalives_interval' THEN '2' WHEN 'tcp_keepalives_count' THEN '3' ELSE '0' END, "
-    "false) FROM pg_settings WHERE name IN ('tcp_keepalives_idle', 'tcp_keepalives_interval', "
-    "'tcp_keepalives_count', 'idle_session_timeout', 'idle_in_transaction_session_timeout')"
+    "{local}) FROM pg_settings WHERE name IN ('tcp_keepalives_idle', 'tcp_keepalives_interval', "
+    "'tcp_keepalives_count', 'idle_session_timeout', 'idle_in_transaction_session_timeout', "
+    "'transaction_timeout')"
 )
 
 
@@ -62,13 +63,12 @@ class Ownership:
     def _session(self) -> Any:
         # A transaction that is never ended keeps its connection also behind a pooler that lends
         # them for a transaction; it has seen nothing, so it holds up no vacuum.
-        pooled = self._db.pooled
         connection = self._db.driver.connect_anew()
+        pooled = self._db.pooled
         got = False
         try:
             connection.autocommit = not pooled
-            if not pooled:
-                connection.execute(_ALIVE)
+            connection.execute(_ALIVE.format(local=str(pooled).lower()))
             kind = "xact_" if pooled else ""
             # Without parameters: with them the server would keep the snapshot of the last answer.
             row = connection.execute(

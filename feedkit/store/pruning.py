@@ -17,6 +17,7 @@ from feedkit.store.backfilling import drop_abandoned
 from feedkit.store.database import Database
 from feedkit.store.interactions import forget_crowded, forget_interactions
 from feedkit.store.reading import stream_clock
+from feedkit.store.versions import drop
 from feedkit.store.viewers import forget_viewers
 from feedkit.store.writing import remove_posts
 
@@ -208,14 +209,14 @@ def _crowded(db: Database, clock: int, size: int, done: Pruned) -> bool:
 
 
 def _old_versions(db: Database, horizon: int, done: Pruned) -> bool:
-    """Remove versions made before `horizon`, but never a feed's latest for everybody."""
+    """Remove versions for everybody that were replaced before `horizon`, and those for others that
+    were made before it; never a feed's latest for everybody."""
     with db.writing():
         old = db.rows(
             "SELECT v.id FROM versions AS v WHERE v.created_at < ? AND (v.viewer <> '' OR v.id < "
             "(SELECT max(id) FROM versions WHERE feed_id = v.feed_id AND viewer = '')) LIMIT ?",
             (horizon, ROWS // 10),
         )
-        db.many("DELETE FROM chunks WHERE version_id = ?", old)
-        db.many("DELETE FROM versions WHERE id = ?", old)
+        drop(db, [id for (id,) in old])
     done.versions += len(old)
     return len(old) == ROWS // 10

@@ -1,4 +1,4 @@
-"""What pages, rankers and `why` read."""
+"""What pages and `why` read."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from feedkit.needs import Voters
 from feedkit.post import Counts, Post
 from feedkit.store.body import decode
-from feedkit.store.database import Database, as_json
-from feedkit.store.votes import votes
+from feedkit.store.database import Database
 from feedkit.store.waiting import features
 
 
@@ -41,8 +39,8 @@ NEWEST = (
     "ORDER BY h.sort_at DESC, h.post_id DESC LIMIT ?"
 )
 _FIRST = (1 << 63) - 1  # later than every sort_at, higher than every id
-_CONTENT = (
-    "p.id, p.body, p.sort_at, p.seen_at, p.likes, p.reposts, p.replies, p.quotes"  # see _post
+CONTENT = (
+    "p.id, p.body, p.sort_at, p.seen_at, p.likes, p.reposts, p.replies, p.quotes"  # see as_post
 )
 
 
@@ -50,14 +48,6 @@ def newest(db: Database, feed: str, before: tuple[int, int] | None, limit: int) 
     """The newest `limit` visible posts of `feed` below the place `before` (sort_at, id)."""
     rows = db.rows(NEWEST, (feed, *(before or (_FIRST, _FIRST)), limit))
     return [Row(*row) for row in rows]
-
-
-class Narrowing(NamedTuple):
-    """Which posts of a feed are looked for. `authors`: only theirs (DIDs); None: anybody's.
-    `naming`: only those in which all of these DIDs stand."""
-
-    authors: Collection[str] | None = None
-    naming: Collection[str] = ()
 
 
 def place_by_time(db: Database, feed: str, sort_at: int, post_id: int) -> tuple[int, int]:
@@ -69,40 +59,6 @@ def place_by_time(db: Database, feed: str, sort_at: int, post_id: int) -> tuple[
     newer = f"{of_feed} AND (h.sort_at, h.post_id) >= (?, ?)"
     place = db.rows(newer, (feed, sort_at, post_id))[0][0]
     return int(place), int(db.rows(of_feed, (feed,))[0][0])
-
-
-def candidates(
-    db: Database, feed: str, limit: int, featured: bool = False, voters: Voters | None = None,
-    narrowing: Narrowing | None = None,
-) -> list[tuple[int, Post]]:  # fmt: skip
-    """The newest `limit` visible posts of `feed` with their counts, newest first, each with its
-    id. `featured`: with what hydrators know of them. `voters`: with these votes."""
-    only, params = _narrowed(db, narrowing or Narrowing())
-    rows = db.rows(
-        f"SELECT {_CONTENT} FROM hits AS h JOIN posts AS p ON p.id = h.post_id "
-        f"WHERE h.feed_id = (SELECT id FROM feeds WHERE name = ?) AND NOT p.hidden {only}"
-        "ORDER BY h.sort_at DESC, h.post_id DESC LIMIT ?",
-        (feed, *params, limit),
-    )
-    ids = [row[0] for row in rows]
-    known = features(db, ids) if featured else {}
-    found = [(row[0], _post(row, known.get(row[0]))) for row in rows]
-    if voters is None:
-        return found
-    theirs = votes(db, ids, voters.kinds, voters.by)
-    return [(id, replace(p, votes=theirs[id]) if id in theirs else p) for id, p in found]
-
-
-def _narrowed(db: Database, narrowing: Narrowing) -> tuple[str, list[str]]:
-    """The conditions of `narrowing`, and their parameters."""
-    sql, params = "", []
-    if narrowing.authors is not None:
-        sql += f"AND p.author IN ({db.texts}) "
-        params.append(as_json(narrowing.authors))
-    for did in narrowing.naming:
-        sql += "AND p.body LIKE ? "
-        params.append(f"%{did.replace('%', '')}%")
-    return sql, params
 
 
 def posts(db: Database, ids: Collection[int]) -> dict[int, Row]:
@@ -131,7 +87,7 @@ def stream_clock(db: Database) -> int:
 
 def find_post(db: Database, uri: str) -> StoredPost | None:
     """The post at `uri`, hidden or not; None if it is not stored."""
-    found = db.rows(f"SELECT {_CONTENT}, p.rev, p.hidden FROM posts AS p WHERE p.uri = ?", (uri,))
+    found = db.rows(f"SELECT {CONTENT}, p.rev, p.hidden FROM posts AS p WHERE p.uri = ?", (uri,))
     if not found:
         return None
     row = found[0]
@@ -142,12 +98,13 @@ def find_post(db: Database, uri: str) -> StoredPost | None:
     return StoredPost(
         row[0],
         row[8],
-        _post(row, features(db, [row[0]]).get(row[0])),
+        as_post(row, features(db, [row[0]]).get(row[0])),
         bool(row[9]),
         frozenset(name for (name,) in feeds),
     )
 
 
-def _post(row: tuple[Any, ...], known: Mapping[str, Any] | None = None) -> Post:
+def as_post(row: tuple[Any, ...], known: Mapping[str, Any] | None = None) -> Post:
+    """The post of a row of `CONTENT`, with what hydrators know of it."""
     post = decode(row[1], row[2], row[3], Counts(*row[4:8]))
     return replace(post, features=known) if known else post

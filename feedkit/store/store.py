@@ -11,6 +11,7 @@ from feedkit.event import Event
 from feedkit.needs import Voters
 from feedkit.post import Post
 from feedkit.sharding import Shard
+from feedkit.store import candidates as finding
 from feedkit.store import cursors, pruning, reading, schema, stats, tidying, versions, writing
 from feedkit.store import feeds as deciding
 from feedkit.store.account_sets import AccountSets
@@ -155,12 +156,12 @@ class Store(AbstractContextManager["Store"]):
 
     def candidates(
         self, feed: str, limit: int, featured: bool = False, voters: Voters | None = None,
-        narrowing: reading.Narrowing | None = None,
+        narrowing: finding.Narrowing | None = None,
     ) -> list[tuple[int, Post]]:  # fmt: skip
         """The newest `limit` visible posts of `feed` with their counts, newest first, each with
         its id; if `featured`, with what hydrators know of them; with the votes of `voters`, see
         `feedkit.store.votes`; only those of `narrowing`."""
-        return reading.candidates(self.db, feed, limit, featured, voters, narrowing)
+        return finding.candidates(self.db, feed, limit, featured, voters, narrowing)
 
     def posts(self, ids: Collection[int]) -> dict[int, reading.Row]:
         """Those of the posts `ids` that are there and visible."""
@@ -220,6 +221,10 @@ class Store(AbstractContextManager["Store"]):
     def feeds_due(self, feeds: Mapping[str, versions.Recipe], now: int) -> list[str]:
         """Those of `feeds` that must be ranked, longest waiting first."""
         return versions.feeds_due(self.db, feeds, now)
+
+    def quiet_feed(self, feeds: Mapping[str, versions.Recipe], now: int) -> str | None:
+        """The one to rank where none is due; see `feedkit.store.versions.quiet_feed`."""
+        return versions.quiet_feed(self.db, feeds, now)
 
     # Upkeep
 

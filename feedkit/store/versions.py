@@ -1,6 +1,8 @@
 """Rankings kept as they were, so that nothing repeats or is skipped while someone scrolls.
 
 A version is the ordered ids of one ranking, in chunks, and never changes; a page is a slice of it.
+Where many feeds are ranked every minute versions are most of what is written, so those that no
+reader has a cursor of are not kept.
 """
 
 from __future__ import annotations
@@ -16,10 +18,18 @@ from feedkit.store.errors import StoreError
 CHUNK = 250  # ids: a page of 100 reads one or two chunks
 EMPTY = 5 * 1_000_000  # µs after which a ranking without posts is made anew: a feed's first one
 ASKED = 10 * 60 * 1_000_000  # µs for which a feed counts as asked for
+QUIET = 5 * 60 * 1_000_000  # µs after which a feed that nobody asks for is ranked, if there is time
+# µs by which a page may be given later than `feeds.asked_at` says: that is noted every 30 seconds,
+# by clocks that need not agree.
+NOTED_LATE = 60 * 1_000_000
+# Rankings kept for one viewer, 8 kB each. The app looks for news once a minute, each look begins a
+# chain, and who reads an older one meanwhile is to find it still there.
+PER_VIEWER = 10
 
 
 class Version(NamedTuple):
-    """One ranking. `created_at`: microseconds since 1970; `size`: how many posts it holds."""
+    """One ranking. `created_at`: microseconds since 1970; where a later one for everybody replaced
+    it, when that was. `size`: how many posts it holds."""
 
     id: int
     created_at: int
@@ -38,8 +48,10 @@ class Recipe(NamedTuple):
 def save_version(
     db: Database, feed: str, viewer: str, ids: Sequence[int], now: int, recipe: str = ""
 ) -> int:
-    """Keep a ranking of `feed`, for `viewer` (DID) or for everybody (""); its id."""
+    """Keep a ranking of `feed`, for `viewer` (DID) or for everybody (""); its id. The one before
+    for everybody goes if it was given to nobody; of those for a viewer the newest few stay."""
     with db.transaction():
+        before = [] if viewer else _latest(db, feed)
         made = db.rows(
             "INSERT INTO versions (feed_id, viewer, created_at, size, recipe) "
             "SELECT id, ?, ?, ?, ? FROM feeds WHERE name = ? RETURNING id",
@@ -55,7 +67,41 @@ def save_version(
                 for start in range(0, len(ids), CHUNK)
             ],
         )
+        for old, made_at, asked_at in before:
+            if asked_at < made_at - NOTED_LATE:
+                drop(db, [old])
+            else:  # whoever has a cursor of it has had it for no longer than since now
+                db.run("UPDATE versions SET created_at = ? WHERE id = ?", (now, old))
+        if viewer.startswith("did:"):
+            drop(db, _beyond(db, feed, viewer))
     return version
+
+
+def _latest(db: Database, feed: str) -> list[tuple[int, int, int]]:
+    """The newest ranking for everybody, if there is one: its id, when it was made, and when
+    somebody last asked for the feed."""
+    return db.rows(
+        "SELECT v.id, v.created_at, f.asked_at FROM feeds AS f JOIN versions AS v ON v.id = "
+        "(SELECT max(id) FROM versions WHERE feed_id = f.id AND viewer = '') WHERE f.name = ?",
+        (feed,),
+    )
+
+
+def _beyond(db: Database, feed: str, viewer: str) -> list[int]:
+    """The newest of a viewer's rankings that is one too many."""
+    found = db.rows(
+        "SELECT id FROM versions WHERE feed_id = (SELECT id FROM feeds WHERE name = ?) "
+        "AND viewer = ? ORDER BY id DESC LIMIT 1 OFFSET ?",
+        (feed, viewer, PER_VIEWER),
+    )
+    return [id for (id,) in found]
+
+
+def drop(db: Database, versions: Sequence[int]) -> None:
+    """Remove rankings."""
+    ids = [(id,) for id in versions]
+    db.many("DELETE FROM chunks WHERE version_id = ?", ids)
+    db.many("DELETE FROM versions WHERE id = ?", ids)
 
 
 def latest_version(db: Database, feed: str, viewer: str = "") -> Version | None:
@@ -112,13 +158,8 @@ def feeds_due(db: Database, feeds: Mapping[str, Recipe], now: int) -> list[str]:
     """Those of `feeds` that must be ranked: never ranked yet, ranked by another recipe, or asked
     for in the last ten minutes and last ranked longer ago than their refresh (a few seconds, if
     there was nothing to rank). Longest waiting first."""
-    rows = db.rows(
-        "SELECT f.name, f.asked_at, v.created_at, v.recipe, v.size FROM feeds AS f "
-        "LEFT JOIN versions AS v ON v.id = "
-        "(SELECT max(id) FROM versions WHERE feed_id = f.id AND viewer = '')"
-    )
     due = []
-    for name, asked_at, created_at, made_by, size in rows:
+    for name, asked_at, created_at, made_by, size in db.rows(_STATES):
         recipe = feeds.get(name)
         if recipe is None:
             continue
@@ -129,6 +170,25 @@ def feeds_due(db: Database, feeds: Mapping[str, Recipe], now: int) -> list[str]:
         if asked_at >= now - ASKED and not 0 <= now - created_at < fresh:
             due.append((created_at, name))
     return [name for _, name in sorted(due)]
+
+
+def quiet_feed(db: Database, feeds: Mapping[str, Recipe], now: int) -> str | None:
+    """Of those of `feeds` that nobody asked for lately the one that was ranked longest ago, if
+    that is minutes: whoever asks for it next is to find no order of yesterday."""
+    old = [
+        (created_at, name)
+        for name, _, created_at, _, _ in db.rows(_STATES)
+        if created_at is not None and name in feeds
+        and created_at < now - max(QUIET, feeds[name].refresh)
+    ]  # fmt: skip
+    return min(old)[1] if old else None
+
+
+_STATES = (
+    "SELECT f.name, f.asked_at, v.created_at, v.recipe, v.size FROM feeds AS f "
+    "LEFT JOIN versions AS v ON v.id = "
+    "(SELECT max(id) FROM versions WHERE feed_id = f.id AND viewer = '')"
+)
 
 
 def _chunks(db: Database, version: int, first: int, last: int) -> list[int]:

@@ -138,9 +138,9 @@ def write(db: Database, state: State) -> None:
     _insert_posts(db, state, new)
     fresh = set(new)  # written with their counts already
     _write_hits(db, written)
-    db.many(
-        "INSERT INTO engagements (actor, rkey, kind, post_id, counted, at) "
-        "VALUES (?, ?, ?, ?, ?, ?)",
+    db.add(
+        "engagements",
+        "actor, rkey, kind, post_id, counted, at",
         [
             (*record, known.post.id, known.counted, known.at)
             for record, several in state.records.items()
@@ -204,7 +204,7 @@ def _write_hits(db: Database, written: list[Kept]) -> None:
             "feedkit with another configuration? Start this one again"
         )
     hits = [(ids[name], kept.sort_at, kept.id) for kept in written for name in decided(kept.feeds)]
-    db.many("INSERT INTO hits (feed_id, sort_at, post_id) VALUES (?, ?, ?)", hits)
+    db.add("hits", "feed_id, sort_at, post_id", hits)
     wait(db, ((kept.id, kept.feeds) for kept in written), ids)
 
 

@@ -13,7 +13,8 @@ from typing import Any
 from msgspec.structs import replace
 from pydantic import ValidationError
 
-from feedkit.config.hydrators import fault
+from feedkit.config.methods import lacking
+from feedkit.context import Context
 from feedkit.keys import wrong_keys
 from feedkit.matcher import SLOW, Matcher
 from feedkit.needs import STORED, VOTERS
@@ -32,6 +33,7 @@ from feedkit.post import Counts, Post, Request
 from feedkit.testing.corpus import corpus
 from feedkit.testing.explaining import check_reasons, check_terms
 from feedkit.testing.failure import ContractBroken, broken, no_score, show, timed
+from feedkit.testing.hydrating import check_hydrator
 from feedkit.testing.posts import request
 from feedkit.testing.viewers import check_viewer_filter, check_viewer_needs, requests
 from feedkit.testing.voting import voted
@@ -40,12 +42,18 @@ from feedkit.viewing import ViewerFilter
 SLOW_LIST = 2.0  # seconds for a ranker or selector to go through 2,000 posts
 
 
-def check_plugin(plugin: Plugin | type[Plugin], *examples: Post) -> None:
+def check_plugin(
+    plugin: Plugin | type[Plugin], *examples: Post, context: Context | None = None
+) -> None:
     """Raise `ContractBroken` if `plugin` breaks the contract of its kind.
 
     A class is tried with its defaults. It is given about a hundred odd posts, and `examples`:
-    posts that it was made for, with the features it needs.
+    posts that it was made for, with the features it needs. A hydrator is asked about them where
+    everything is away and where nothing is known; with a `context` it must answer.
     """
+    cls = plugin if isinstance(plugin, type) else type(plugin)
+    if issubclass(cls, Plugin) and (said := lacking(cls)):
+        raise ContractBroken(f"{cls.__name__}: {said}")
     if isinstance(plugin, type):
         plugin = _with_defaults(plugin)
     if not isinstance(plugin, Plugin):
@@ -63,8 +71,8 @@ def check_plugin(plugin: Plugin | type[Plugin], *examples: Post) -> None:
         _check_ranker(plugin, posts)
     elif isinstance(plugin, Selector):
         _check_selector(plugin, posts)
-    elif isinstance(plugin, Hydrator) and (said := fault(plugin)):
-        raise broken(plugin, said)
+    elif isinstance(plugin, Hydrator):
+        check_hydrator(plugin, posts, context)
 
 
 def _with_defaults(cls: type[Plugin]) -> Plugin:

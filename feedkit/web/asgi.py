@@ -5,6 +5,7 @@ from __future__ import annotations
 from feedkit.settings import Service
 from feedkit.store import Store
 from feedkit.web.app import create_app
+from feedkit.web.asked import Queries
 from feedkit.web.backstage import Backstage
 from feedkit.web.front import Front, Stages
 from feedkit.web.watch import Watch
@@ -31,10 +32,8 @@ def create_front(service: Service | None = None, store: Store | None = None) -> 
         Backstage(app.wsgi_app, VIEWERS),
         Backstage(app.wsgi_app, PEOPLE, most=8),
     )
-    feeds = app.config["SERVICE"].feeds.values()
-    front = Watch(
-        stages, shared_feeds(app.config["SERVICE"]),
-        [feed.name for feed in feeds if feed.served], app.config["STORE"],
-    )  # fmt: skip
+    service = app.config["SERVICE"]
+    served = [feed.name for feed in service.feeds.values() if feed.served]
+    front = Watch(stages, Queries(shared_feeds(service), served), app.config["STORE"])
     app.config["WATCH"] = front
     return front

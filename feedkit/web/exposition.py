@@ -12,7 +12,7 @@ from prometheus_client.core import (
 )
 
 import feedkit
-from feedkit.heartbeat.figures import BOUNDS, Figures, Ingesting, Serving
+from feedkit.heartbeat.figures import BOUNDS, Figures, Serving
 from feedkit.overview import SECOND, Overview, Process, Stream
 
 Row = tuple[Iterable[str], float]  # the labels' values, and the figure
@@ -44,6 +44,7 @@ def without_store(own: Mapping[str, Serving]) -> Iterator[Metric]:
     """What can be said while the store cannot be read: figures of this process alone."""
     yield from _about(False)
     yield from requests(own)
+    yield plugin_errors({("web", name): said for name, said in own.items()})
 
 
 def requests(web: Mapping[str, Serving]) -> Iterator[Metric]:
@@ -99,8 +100,12 @@ def _streams(streams: list[Stream]) -> Iterator[Metric]:
         yield _counter(name, _COUNTED[name], rows, "source")
     matches = [((src, feed), n) for src, said in read for feed, n in said.feeds.items()]
     yield _counter("matches", "posts that feeds took", matches, "source", "feed")
-    yield _blamed("plugin_errors", "how often filters failed", read, "errors")
-    yield _blamed("plugin_slow", "how often filters took very long", read, "slow")
+    slow = [
+        ((source, feed, plugin), number)
+        for source, said in read
+        for feed, plugin, number in said.slow
+    ]
+    yield _counter("plugin_slow", "how often filters took long", slow, "source", "feed", "plugin")
 
 
 _COUNTED = {
@@ -111,13 +116,15 @@ _COUNTED = {
 }
 
 
-def _blamed(name: str, what: str, read: list[tuple[str, Ingesting]], field: str) -> Metric:
+def plugin_errors(processes: Mapping[tuple[str, str], Figures]) -> Metric:
+    """How often plugins failed in processes, by their kind and name."""
     rows = [
-        ((source, feed, plugin), number)
-        for source, said in read
-        for feed, plugin, number in getattr(said, field)
+        ((kind, name, feed, plugin), number)
+        for (kind, name), said in processes.items()
+        for feed, plugin, number in said.errors
     ]
-    return _counter(name, what, rows, "source", "feed", "plugin")
+    labels = ("kind", "name", "feed", "plugin")
+    return _counter("plugin_errors", "how often plugins failed", rows, *labels)
 
 
 def _feeds(seen: Overview) -> Iterator[Metric]:
@@ -142,6 +149,7 @@ def _jobs(seen: Overview) -> Iterator[Metric]:
         ("job_runs", "runs of jobs", "runs"),
         ("job_failures", "runs that failed", "failures"),
         ("job_seconds", "time that the runs took", "seconds"),
+        ("job_overdue", "how often it was due while it was still at work", "overdue"),
     ):
         rows = [((job,), getattr(one, field)) for job, one in jobs.items()]
         yield _counter(name, what, rows, "job")
@@ -163,6 +171,7 @@ def _processes(seen: Overview) -> Iterator[Metric]:
     several += [seen.jobs] if seen.jobs else []  # type: ignore[list-item]
     several += seen.web  # type: ignore[arg-type]
     kinds = [((one.beat.kind, one.beat.name), one) for one in several]
+    yield plugin_errors({names: one.figures for names, one in kinds})
     labels = ("kind", "name")
     silent = [(names, one.silent) for names, one in kinds]
     yield _gauge("process_silent_seconds", "since a process was heard of", silent, *labels)

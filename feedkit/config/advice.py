@@ -1,0 +1,19 @@
+"""What is said of a project before it goes to a host."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Advice(NamedTuple):
+    """`serious`: it will not work so; else it may be meant so. `said`, and what to do."""
+
+    serious: bool
+    said: str
+    remedy: str
+
+
+def listed(names: list[str]) -> str:
+    """The first ten of `names`, and how many more there are."""
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + more

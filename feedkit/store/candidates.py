@@ -1,0 +1,89 @@
+"""What rankers are given: the newest posts of a feed, or those of some authors."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+
+from feedkit.needs import Voters
+from feedkit.post import Post
+from feedkit.store.database import Database, as_json
+from feedkit.store.reading import CONTENT, as_post
+from feedkit.store.votes import votes
+from feedkit.store.waiting import features
+
+FEW = 10_000  # posts of some authors that are looked through without the order of the feed
+
+
+class Narrowing(NamedTuple):
+    """Which posts of a feed are looked for. `authors`: only theirs (DIDs); None: anybody's.
+    `naming`: only those in which all of these DIDs stand."""
+
+    authors: Collection[str] | None = None
+    naming: Collection[str] = ()
+
+
+def candidates(
+    db: Database, feed: str, limit: int, featured: bool = False, voters: Voters | None = None,
+    narrowing: Narrowing | None = None,
+) -> list[tuple[int, Post]]:  # fmt: skip
+    """The newest `limit` visible posts of `feed` with their counts, newest first, each with its
+    id. `featured`: with what hydrators know of them. `voters`: with these votes."""
+    rows = _rows(db, feed, limit, narrowing or Narrowing())
+    ids = [row[0] for row in rows]
+    known = features(db, ids) if featured else {}
+    found = [(row[0], as_post(row, known.get(row[0]))) for row in rows]
+    if voters is None:
+        return found
+    theirs = votes(db, ids, voters.kinds, voters.by)
+    return [(id, replace(p, votes=theirs[id]) if id in theirs else p) for id, p in found]
+
+
+def _rows(db: Database, feed: str, limit: int, narrowing: Narrowing) -> list[tuple[Any, ...]]:
+    naming = "AND p.body LIKE ? " * len(narrowing.naming)
+    named = [f"%{did.replace('%', '')}%" for did in narrowing.naming]
+    if narrowing.authors is None:
+        return _by_time(db, feed, limit, naming, named)
+    authors = as_json(narrowing.authors)
+    if _few(db, authors):
+        return _by_author(db, feed, limit, authors, naming, named)
+    among = f"AND p.author IN ({db.texts}) "
+    return _by_time(db, feed, limit, among + naming, [authors, *named])
+
+
+def _by_time(
+    db: Database, feed: str, limit: int, only: str, params: list[str]
+) -> list[tuple[Any, ...]]:
+    """From the newest on, until there are enough."""
+    return db.rows(
+        f"SELECT {CONTENT} FROM hits AS h JOIN posts AS p ON p.id = h.post_id "
+        f"WHERE h.feed_id = (SELECT id FROM feeds WHERE name = ?) AND NOT p.hidden {only}"
+        "ORDER BY h.sort_at DESC, h.post_id DESC LIMIT ?",
+        (feed, *params, limit),
+    )
+
+
+def _by_author(
+    db: Database, feed: str, limit: int, authors: str, only: str, params: list[str]
+) -> list[tuple[Any, ...]]:
+    """From all posts of these authors. Measured, for 200 authors who wrote 1,000 of a feed's
+    550,000 posts: 7 ms, by time 185; for 5 of them 0.1 and 231."""
+    theirs = db.among("posts AS p", "p.author", "text")
+    return db.rows(
+        f"WITH theirs AS MATERIALIZED (SELECT p.id FROM {theirs} AND NOT p.hidden {only}), "
+        "best AS MATERIALIZED (SELECT h.post_id, h.sort_at FROM theirs AS t CROSS JOIN hits AS h "
+        "WHERE h.post_id = t.id AND h.feed_id = (SELECT id FROM feeds WHERE name = ?) "
+        "ORDER BY h.sort_at DESC, h.post_id DESC LIMIT ?) "
+        f"SELECT {CONTENT} FROM best AS b CROSS JOIN posts AS p WHERE p.id = b.post_id "
+        "ORDER BY b.sort_at DESC, b.post_id DESC",
+        (authors, *params, feed, limit),
+    )
+
+
+def _few(db: Database, authors: str) -> bool:
+    """Whether these authors wrote so few posts that it is quicker to look through all of them."""
+    theirs = db.among("posts AS p", "p.author", "text")
+    counted = f"SELECT count(*) FROM (SELECT 1 FROM {theirs} LIMIT {FEW + 1}) AS k"
+    return int(db.rows(counted, (authors,))[0][0]) <= FEW
