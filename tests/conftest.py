@@ -99,6 +99,12 @@ SLOW = frozenset({
 })  # fmt: skip
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Twice as many processes as cores: much of the time tests wait for one another's sockets."""
+    return 2 * (os.cpu_count() or 1)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """CI asks for what takes minutes."""
     if os.environ.get("FEEDKIT_SLOW"):

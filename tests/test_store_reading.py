@@ -156,12 +156,12 @@ def test_stats(store: Store) -> None:
     assert (stats.feeds["red"].asked_at, stats.feeds["blue"].asked_at) == (us(5), 0)
 
 
-@pytest.mark.parametrize("few", [0, 5, candidates.FEW], ids=["by_time", "either", "by_author"])
+@pytest.mark.parametrize("dearer", [10**9, 1, 0], ids=["by_time", "either", "by_author"])
 @pytest.mark.parametrize("limit", [1, 7, 1000])
 def test_candidates_of_some_authors(
-    store: Store, monkeypatch: pytest.MonkeyPatch, few: int, limit: int
+    store: Store, monkeypatch: pytest.MonkeyPatch, dearer: int, limit: int
 ) -> None:
-    monkeypatch.setattr(candidates, "FEW", few)
+    monkeypatch.setattr(candidates, "DEARER", dearer)
     want = fill(store)
     for feed in ("red", "blue"):
         everything = [post for _, post in store.candidates(feed, 1000)]
@@ -175,11 +175,11 @@ def test_candidates_of_some_authors(
             assert [store.find_post(post.uri).id for _, post in found] == [id for id, _ in found]
 
 
-@pytest.mark.parametrize("few", [0, candidates.FEW], ids=["by_time", "by_author"])
+@pytest.mark.parametrize("dearer", [10**9, 0], ids=["by_time", "by_author"])
 def test_candidates_in_which_somebody_stands(
-    store: Store, monkeypatch: pytest.MonkeyPatch, few: int
+    store: Store, monkeypatch: pytest.MonkeyPatch, dearer: int
 ) -> None:
-    monkeypatch.setattr(candidates, "FEW", few)
+    monkeypatch.setattr(candidates, "DEARER", dearer)
     ann, cyd = did("ann"), did("cyd")
     apply(
         store,

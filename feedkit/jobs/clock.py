@@ -22,6 +22,7 @@ from feedkit.store import Store, StoreError
 
 log = logging.getLogger(__name__)
 
+LATE = 10.0  # seconds at work, from which on an overdue job is worth saying
 LONGER = 10  # times as long as the last that was said: then an overdue job is worth saying again
 
 
@@ -97,11 +98,11 @@ class Contained:
             self._began = None
 
     def overdue(self) -> None:
-        """It is due again while it is at work: said the first time, and again of a run that takes
-        ten times as long as any that was said."""
+        """It is due again while it is at work: said of the first run that takes long, and again of
+        one that takes ten times as long as any that was said."""
         began = self._began
         took = time.monotonic() - began if began is not None else 0.0
-        if took > LONGER * self._longest:
+        if took >= max(LATE, LONGER * self._longest):
             self._longest = took
             log.warning(
                 "the job %s has been at work for %s and is due again; it is not done twice at "

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from feedkit.web.asked import Key
 from feedkit.web.backstage import Answer
 
-MOST = 8_000_000  # bytes of pages
+MOST = 4_000_000  # bytes of pages
 OBJECTS = 1_500  # bytes that the objects around a page take, about
 
 
