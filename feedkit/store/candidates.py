@@ -93,4 +93,4 @@ def _few(db: Database, authors: str, limit: int) -> bool:
         "(SELECT max(id) FROM posts) - (SELECT min(id) FROM posts) + 1",
         (authors,),
     )[0]
-    return written <= FEW and DEARER * written * written < limit * (stored or 1)
+    return bool(written <= FEW and DEARER * written * written < limit * (stored or 1))
