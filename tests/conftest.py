@@ -93,9 +93,9 @@ def _nothing_has_failed() -> None:
 
 # What starts many processes, kills them, fills disks, or needs a network of servers: minutes.
 SLOW = frozenset({
-    "test_adversity", "test_backfill_archive", "test_backfill_cli", "test_jobs_owner",
-    "test_orphans", "test_serving_process", "test_deploy_docs", "test_status", "test_doctor",
-    "test_pytest_plugin", "test_run",
+    "test_adversity", "test_backfill", "test_backfill_archive", "test_backfill_authors", "test_backfill_cli",
+    "test_deploy_docs", "test_doctor", "test_jobs_owner", "test_orphans", "test_postgresql",
+    "test_pytest_plugin", "test_run", "test_serving_process", "test_sharding", "test_socket", "test_status", "test_tutorial",
 })  # fmt: skip
 
 
