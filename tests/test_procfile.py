@@ -24,7 +24,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 import pytest
@@ -167,6 +167,10 @@ class Formation:
     def __exit__(self, *_):
         self._process.terminate()
         self._process.wait(60)
+        # supervisor tells only the shell in which honcho's export puts each process.
+        for group in map(int, re.findall(r"spawned: '.+' with pid (\d+)", self._log.read_text())):
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
 
     def pid(self, name):
         """The process that supervisor started last under this name."""
