@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -141,3 +142,18 @@ def contents(store: Store) -> dict[str, Any]:
 def order(store: Store, feed: str) -> list[str]:
     """The visible posts of a feed as a reader sees them."""
     return [row.uri for row in store.newest(feed, None, 1000)]
+
+
+def close_threads(stage, store):
+    """End a stage of the application, with the connection of each of its threads: all wait for one
+    another, else one thread would close its own several times."""
+    many = stage._pool._max_workers
+    together = threading.Barrier(many)
+
+    def close():
+        together.wait(10)
+        store.close()
+
+    for one in [stage._pool.submit(close) for _ in range(many)]:
+        one.result()
+    stage.close()

@@ -22,6 +22,7 @@ import pytest
 from _lexicon import Lexicons, Wrong
 from _plc import Account, FakePLC, plc_did
 from msgspec.structs import fields
+from storing import close_threads
 
 from feedkit import (
     Affinity,
@@ -189,8 +190,7 @@ class World:
 
     def close(self):
         for stage in self.front._stages:
-            stage._pool.submit(self.store.close).result()
-            stage.close()
+            close_threads(stage, self.store)
 
     async def ask(self, path, query="", method="GET", body=b"", **headers):
         """Status, headers and body of the answer to a request."""

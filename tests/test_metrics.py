@@ -12,7 +12,7 @@ import httpx
 import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from storing import SECOND, apply, written
+from storing import SECOND, apply, close_threads, written
 from test_web import SERVICE, fill, uri
 
 import feedkit
@@ -24,7 +24,7 @@ from feedkit.store.heartbeats import Beat
 from feedkit.web import asked
 from feedkit.web import metrics as page
 from feedkit.web.app import create_app
-from feedkit.web.asgi import VIEWERS, create_front
+from feedkit.web.asgi import create_front
 from feedkit.web.asked import Queries
 from feedkit.web.exposition import families
 from feedkit.web.front import SKELETON
@@ -219,9 +219,7 @@ async def asking(front):
     async with httpx.AsyncClient(transport=transport, base_url="http://feeds") as asks:
         yield asks
     for stage in front._stages:
-        for _ in range(VIEWERS):
-            stage._pool.submit(front._store.close).result()
-        stage.close()
+        close_threads(stage, front._store)
 
 
 def test_requests_are_counted_by_feed_and_answer(store):
