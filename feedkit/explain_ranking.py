@@ -136,7 +136,7 @@ def explain_ranking(
         return Standing(pinned=pinned, remarks=("each viewer gets an order of their own",))
     depth = feed.depth if candidates is None else min(feed.depth, DEPTH)
     candidates = candidates_of(store, feed) if candidates is None else candidates
-    post = next((post for id, post in candidates if id == stored.id), None)
+    post = next((post for post in candidates.posts if post.uri == uri), None)
     remarks = []
     if post is None and feed.name in stored.feeds and _for_viewer(feed, stored.post, request):
         remarks.append(f"too old to be ranked: only the newest {depth:,} posts are (depth)")
@@ -144,7 +144,7 @@ def explain_ranking(
     ranked, *selected = done
     remarks += [_failure(stage) for stage in done if stage.failure]
     terms: tuple[Term, ...] = ()
-    score = ranked.scores.get(uri)
+    score = next((score for one, score in _scored(ranked) if one.uri == uri), None)
     if post is not None and score is not None:
         terms, wrong = _terms(feed.rank, post, ranked)
         remarks += wrong
@@ -203,9 +203,14 @@ def _failure(stage: Stage) -> str:
     return f"{name}; the feed is newest first"
 
 
+def _scored(ranked: Stage) -> Iterator[tuple[Post, float]]:
+    """Those of which the ranker could tell, each with its score."""
+    return zip(ranked.posts, ranked.scores, strict=False)
+
+
 def _terms(ranker: Ranker, post: Post, ranked: Stage) -> tuple[tuple[Term, ...], list[str]]:
     """The terms of a score, or why they cannot be told."""
-    scored = [other for other in ranked.posts if other.uri in ranked.scores]
+    scored = [other for other, _ in _scored(ranked)]
     try:
         terms = tuple(ranker.explain_among(post, scored, ranked.request))
         if not all(isinstance(term, Term) for term in terms):

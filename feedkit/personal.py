@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import compress
 from weakref import WeakKeyDictionary
 
 from feedkit.failures import failed
@@ -25,13 +26,13 @@ DEPTH = 1000  # the newest posts that are ranked for a viewer, after narrowing
 AGAIN = timedelta(seconds=5)  # for which the same ranking starts a new chain: apps ask twice
 
 AT_ONCE = 2  # rankings in one process: more take only Python's lock and memory from each other
-TURN = (
-    1.0  # seconds to wait for a turn; then a ranking goes on without, lest one that hangs hold all
-)
+# Seconds to wait for a turn; then a ranking goes on without, lest one that hangs hold up all.
+TURN = 1.0
 MOMENT = 1.0  # seconds for which candidates are shared among viewers
 MOST_LANGUAGES = 300  # rankings of a feed by languages: what people ask for, and some
 MOST_RECENT = 8  # feeds of which they are: about 2 MB each
 
+_NONE = Candidates.of(())
 _lock = threading.Lock()
 _turns = threading.BoundedSemaphore(AT_ONCE)
 _recent: WeakKeyDictionary[Store, dict[str, tuple[float, Candidates]]] = WeakKeyDictionary()
@@ -91,7 +92,10 @@ def candidates_for(store: Store, feed: FeedConfig, viewer: Viewer | None) -> Can
     if viewer is None:
         return _candidates(store, feed, None)
     found = _candidates(store, feed, narrowing_for(feed, viewer))
-    return [(id, post) for id, post in found if _kept(feed, post, viewer)]
+    posts = found.posts
+    for filter in feed.viewer:
+        posts = _kept(feed, filter, posts, viewer)
+    return found.only(posts)
 
 
 def _candidates(store: Store, feed: FeedConfig, narrowing: Narrowing | None) -> Candidates:
@@ -102,8 +106,8 @@ def _candidates(store: Store, feed: FeedConfig, narrowing: Narrowing | None) -> 
         return candidates_of(store, feed, depth, narrowing)
     with _lock:
         recent = _recent.setdefault(store, {})
-        made, found = recent.get(feed.name, (0.0, ()))
-    if not found or time.monotonic() - made > MOMENT:
+        made, found = recent.get(feed.name, (0.0, _NONE))
+    if not found.posts or time.monotonic() - made > MOMENT:
         made = time.monotonic()
         found = candidates_of(store, feed, depth)
         with _lock:
@@ -130,18 +134,28 @@ def narrowing_for(feed: FeedConfig, viewer: Viewer) -> Narrowing:
     return Narrowing(authors, tuple(naming))
 
 
-def _kept(feed: FeedConfig, post: Post, viewer: Viewer) -> bool:
-    for filter in feed.viewer:
-        try:
-            verdict = filter.keep(post, viewer)
-            if verdict is False:
-                return False
-            if verdict is not True:
-                raise TypeError(f"keep returned {type(verdict).__name__}, not True or False")
-        except (Exception, SystemExit) as error:  # what must not be shown, perhaps, is not
-            _complain(feed, filter, error, post.uri)
-            return False
-    return True
+def _kept(
+    feed: FeedConfig, filter: ViewerFilter, posts: Sequence[Post], viewer: Viewer
+) -> Sequence[Post]:
+    try:
+        verdicts = [filter.keep(post, viewer) for post in posts]
+    except (Exception, SystemExit):
+        verdicts = []
+    if len(verdicts) == len(posts) and {*map(type, verdicts)} <= {bool}:
+        return posts if all(verdicts) else [*compress(posts, verdicts)]
+    return [post for post in posts if _surely_kept(feed, filter, post, viewer)]
+
+
+def _surely_kept(feed: FeedConfig, filter: ViewerFilter, post: Post, viewer: Viewer) -> bool:
+    """What must not be shown, perhaps, is not."""
+    try:
+        verdict = filter.keep(post, viewer)
+        if type(verdict) is not bool:
+            raise TypeError(f"keep returned {type(verdict).__name__}, not True or False")
+    except (Exception, SystemExit) as error:
+        _complain(feed, filter, error, post.uri)
+        return False
+    return verdict
 
 
 def _complain(feed: FeedConfig, filter: ViewerFilter, error: BaseException, uri: str = "") -> None:

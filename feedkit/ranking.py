@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from time import perf_counter
 from types import MappingProxyType
@@ -27,20 +27,37 @@ log = logging.getLogger(__name__)
 
 SLOW = 2.0  # seconds for one feed, after which a ranker or selector is named as slow
 
-Candidates = Sequence[tuple[int, Post]]
+
+class Candidates(Struct, frozen=True):
+    """The posts that a feed is ranked from, newest first. `ids`: theirs in the store by URI, and
+    perhaps more: those that viewers are given a part of are looked up once for all of them."""
+
+    posts: Sequence[Post]
+    ids: Mapping[str, int]
+
+    @staticmethod
+    def of(found: Iterable[tuple[int, Post]]) -> Candidates:
+        found = list(found)
+        return Candidates([post for _, post in found], {post.uri: id for id, post in found})
+
+    def only(self, posts: Sequence[Post]) -> Candidates:
+        """Some of them."""
+        return Candidates(posts, self.ids)
+
+
 NO_OTHERS: Mapping[str, Candidates] = MappingProxyType({})
 NO_FEEDS: Mapping[str, FeedConfig] = MappingProxyType({})
 
 
 class Stage(Struct, frozen=True):
-    """The posts, best first, after a ranker or selector was at work. `scores`: what a ranker gave,
-    by URI; without those that it cannot tell yet. `failure`: why it was passed over, if it was.
-    `request`: what it was given."""
+    """The posts, best first, after a ranker or selector was at work. `scores`: what a ranker gave
+    the first of them; those that it cannot tell yet come after these. `failure`: why it was passed
+    over, if it was. `request`: what it was given."""
 
     plugin: Ranker | Selector
     posts: list[Post]
     request: Request
-    scores: Mapping[str, float] = MappingProxyType({})
+    scores: Sequence[float] = ()
     failure: str = ""
 
 
@@ -64,12 +81,12 @@ def stages(
     raises or invents posts changes nothing. Posts of which a hydrator has not told what the ranker
     needs come last, newest first.
     """
-    feeds = {name: tuple(post for _, post in some) for name, some in others.items()}
+    feeds = {name: tuple(some.posts) for name, some in others.items()}
     request = replace(request, feeds=feeds)
-    ranked = _ranked(feed.rank, [post for _, post in candidates], request)
+    ranked = _ranked(feed.rank, candidates.posts, request)
     yield ranked
     posts = ranked.posts
-    own = {post.uri for _, post in candidates} if feed.select else set()
+    own = {post.uri for post in posts} if feed.select else set()
     for selector in feed.select:
         mixed = {post.uri for name in selector.mixes for post in feeds.get(name, ())}
         try:
@@ -85,21 +102,21 @@ def stages(
             yield Stage(selector, posts, request)
 
 
-def _ranked(ranker: Ranker, candidates: list[Post], request: Request) -> Stage:
+def _ranked(ranker: Ranker, candidates: Sequence[Post], request: Request) -> Stage:
     posts, rest = candidates, list[Post]()
     if words := hydrated([ranker]):
         posts = [post for post in candidates if knows(post, words)]
         rest = [post for post in candidates if not knows(post, words)]
     try:
-        scores = [float(score) for score in ranker.score_many(posts, request)]
+        scores = list(map(float, ranker.score_many(posts, request)))
         if len(scores) != len(posts) or not all(map(math.isfinite, scores)):
             raise ValueError("it must give one finite number for each post")
     except (Exception, SystemExit) as error:
         said = f"{type(error).__name__}: {error}"
-        return Stage(ranker, posts + rest, request, failure=said)
+        return Stage(ranker, [*posts, *rest], request, failure=said)
     order = sorted(range(len(posts)), key=scores.__getitem__, reverse=True)
-    given = {post.uri: score for post, score in zip(posts, scores, strict=True)}
-    return Stage(ranker, [posts[number] for number in order] + rest, request, given)
+    best = [posts[number] for number in order]
+    return Stage(ranker, best + rest, request, [scores[number] for number in order])
 
 
 def rank(
@@ -118,13 +135,16 @@ def rank(
         if took > SLOW:
             log.warning(
                 "feeds.%s: the %s %s took %.1f s for %d posts; all other feeds wait for it",
-                feed.name, stage.plugin.kind, stage.plugin.yaml_name(), took, len(candidates),
+                feed.name, stage.plugin.kind, stage.plugin.yaml_name(), took,
+                len(candidates.posts),
             )  # fmt: skip
         posts = stage.posts
         if stage.failure:
             _complain(feed, stage)
         began = perf_counter()
-    ids = {post.uri: id for some in (*others.values(), candidates) for id, post in some}
+    ids = candidates.ids
+    for some in others.values():
+        ids = {**some.ids, **ids}
     return [ids[post.uri] for post in posts]
 
 
@@ -148,7 +168,8 @@ def candidates_of(
     """The posts that `feed` is ranked from, newest first, with all that its ranking needs: `most`
     of them, else as many as it says; only those of `narrowing`."""
     depth = feed.depth if most is None else most
-    return store.candidates(feed.name, depth, bool(feed.ranks_by), feed.voters, narrowing)
+    found = store.candidates(feed.name, depth, bool(feed.ranks_by), feed.voters, narrowing)
+    return Candidates.of(found)
 
 
 def mixed(store: Store, feed: FeedConfig, feeds: Mapping[str, FeedConfig]) -> dict[str, Candidates]:
@@ -163,15 +184,16 @@ def mixed(store: Store, feed: FeedConfig, feeds: Mapping[str, FeedConfig]) -> di
 
 
 def _in_order(store: Store, feed: FeedConfig, into: FeedConfig) -> Candidates:
-    newest = store.candidates(feed.name, feed.depth, bool(into.ranks_by), into.voters)
+    found = store.candidates(feed.name, feed.depth, bool(into.ranks_by), into.voters)
+    newest = Candidates.of(found)
     version = None if by_keyset(feed) else store.latest_version(feed.name)
     if version is None:
         return newest
-    own = dict(newest)
+    own = dict(found)
     ids = store.version_slice(version.id, 0, version.size) if version.size else []
     if len(ids) < version.size:  # it was replaced just now
         return newest
-    return [(id, own[id]) for id in ids if id in own]
+    return newest.only([own[id] for id in ids if id in own])
 
 
 def recipe(feed: FeedConfig) -> str:

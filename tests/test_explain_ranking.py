@@ -395,7 +395,8 @@ def test_an_order_that_is_the_viewers_own(filled):
     ]
     viewer = Request(now=NOW.now, viewer=Viewer(did="did:plc:me"))
     stored = filled.find_post(uri("c", "byc"))
-    theirs = [(id, post) for id, post in candidates_of(filled, mine) if post.likes > 1]
+    everybodys = candidates_of(filled, mine)
+    theirs = everybodys.only([post for post in everybodys.posts if post.likes > 1])
     standing = explain_ranking(filled, mine, stored.post.uri, stored, viewer, {}, theirs)
     assert (standing.served, standing.place, standing.of) == (None, 1, 2)
 

@@ -11,7 +11,7 @@ import pytest
 from feedkit import Everything, Field, Gravity, Newest, PerAuthor, Pin, Ranker, Selector
 from feedkit.event import AccountChanged, Engaged, PostDeleted, PostWritten
 from feedkit.post import Post
-from feedkit.ranking import by_keyset, rank, take_snapshot
+from feedkit.ranking import Candidates, by_keyset, rank, take_snapshot
 from feedkit.settings import FeedConfig
 from feedkit.skeleton import BadCursor, page
 
@@ -240,7 +240,7 @@ def candidates(count):
     for n in range(count):
         at = NOW - timedelta(minutes=n)
         posts.append((n + 1, Post(uri=f"at://did:plc:a/app.bsky.feed.post/{n}", sort_at=at)))
-    return posts
+    return Candidates.of(posts)
 
 
 class Backwards(Ranker):

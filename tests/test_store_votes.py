@@ -14,7 +14,7 @@ from feedkit.event import Engaged, Frame, PostWritten, moved
 from feedkit.jobs import Jobs
 from feedkit.needs import Voters, hydrated, voters
 from feedkit.post import EPOCH, Vote
-from feedkit.ranking import rank, take_snapshot
+from feedkit.ranking import Candidates, rank, take_snapshot
 from feedkit.settings import FeedConfig, Service
 from feedkit.store import Store
 from feedkit.store.votes import query, votes
@@ -202,7 +202,7 @@ def test_a_ranking_reads_the_votes_that_it_needs(store: Store) -> None:
     assert ranked(store, feed(Top())) == ["p0", "p1", "p2"]
     assert ranked(store, feed(Top(votes_from=did("bea")))) == ["p1", "p2", "p0"]
     # Without the votes it would count nobody's.
-    candidates = store.candidates("red", 9)
+    candidates = Candidates.of(store.candidates("red", 9))
     assert len(rank(feed(Top(votes_from=did("bea"))), candidates, datetime.now(UTC))) == 3
 
 

@@ -20,7 +20,7 @@ from feedkit.explain import explain
 from feedkit.matcher import Matcher
 from feedkit.plugin import Filter, Plugin
 from feedkit.post import Post
-from feedkit.ranking import rank
+from feedkit.ranking import Candidates, rank
 from feedkit.settings import Example, ExampleVote, FeedConfig, Service
 from feedkit.testing.contract import check_found, check_plugin
 from feedkit.testing.failure import ContractBroken, no_score
@@ -139,7 +139,7 @@ def _order(feed: FeedConfig) -> str | None:
     for number, score in enumerate(scores):
         if wrong := no_score(score):
             return f"{feed.place}: {name} gave {_short(wanted[number])} {wrong}"
-    came = rank(feed, newest_first[: feed.depth], NOW)
+    came = rank(feed, Candidates.of(newest_first[: feed.depth]), NOW)
     if came == list(posts):
         return None
     lines = [f"{feed.place}: the posts come out in another order:"]
