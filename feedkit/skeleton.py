@@ -16,12 +16,14 @@ from feedkit.post import EPOCH, Request
 from feedkit.ranking import by_keyset
 from feedkit.settings import FeedConfig
 from feedkit.store import Store
+from feedkit.store.versions import Version
 from feedkit.times import micros
 
 log = logging.getLogger(__name__)
 
 MAX_ID = 2**63 - 1
 MOST_SECONDS = 2**32  # the year 2106
+MOST_GONE = 3  # rankings that may expire while one page is read
 
 
 class BadCursor(ValueError):
@@ -106,13 +108,13 @@ def page(
         items.insert(place - start.given - 1, Item(pin.uri, pinned=True))
     left = len(coming) > here
     if not items or not (more or left):
-        return Page(items, None, start.version)
+        return Page(items, None, end.version)
     began = micros(request.now) // 1_000_000 if has_pins(feed) else 0
     end = _Position(*end[:3], began)
     if left:
         passed = coming[here - 1][0] if here else start.pinned
         end = end._replace(given=start.given + len(items), pinned=passed)
-    return Page(items, _format(end), start.version)
+    return Page(items, _format(end), end.version)
 
 
 def _places(pins: Iterable[Pinned], given: int) -> list[int]:
@@ -156,16 +158,18 @@ def _from_version(
 ) -> tuple[list[Item], _Position, bool]:
     """As `_by_time`, of a version."""
     number, place, last = start[:3]
-    version = store.find_version(number, feed.name, asker)
-    if version is None:  # it has expired: go on after the last post that it gave, in today's
-        version = store.latest_version(feed.name, asker)
-        found = store.version_position(version.id, last) if version else None
-        if version is None or found is None:
-            return [], start, False
-        place = found + 1
     items: list[Item] = []
-    while place < version.size and len(items) < wanted:
-        ids = store.version_slice(version.id, place, max(wanted - len(items), 30))
+    gone = 0
+    version = store.find_version(number, feed.name, asker)
+    while version is None or (place < version.size and len(items) < wanted):
+        count = max(wanted - len(items), 30)
+        ids = store.version_slice(version.id, place, count) if version else []
+        if version is None or not ids:  # it has expired, perhaps while it was read
+            gone += 1
+            version, place = _after(store, feed, asker, last)
+            if version is None or gone > MOST_GONE:
+                return items, start, False
+            continue
         visible = store.posts(ids)
         for id in ids:
             if len(items) == wanted:
@@ -175,6 +179,16 @@ def _from_version(
             if row is not None and row.uri not in left_out:
                 items.append(Item(row.uri, place=place - 1))
     return items, _Position(version.id, place, last), place < version.size
+
+
+def _after(store: Store, feed: FeedConfig, asker: str, last: int) -> tuple[Version | None, int]:
+    """Where today's ranking goes on after the post `last`, which one that has expired gave last
+    (MAX_ID: it gave none yet). None, where it is in today's no more."""
+    version = store.latest_version(feed.name, asker)
+    if version is None or last == MAX_ID:
+        return version, 0
+    found = store.version_position(version.id, last)
+    return (None, 0) if found is None else (version, found + 1)
 
 
 def _pins(feed: FeedConfig, request: Request) -> Sequence[Pinned]:

@@ -142,6 +142,15 @@ def test_a_feed_without_a_snapshot_yet_is_newest_first_to_the_end_of_the_chain(s
     assert walk(store, GRAVITY, lambda: 3, between) == uris
 
 
+def expire(store, now):
+    """There is a new ranking, and those before it go."""
+    before = store.latest_version("grave").id
+    take_snapshot(store, GRAVITY, now)
+    keep = {"new": timedelta(days=9), "grave": timedelta(days=9)}
+    store.prune(keep, micros(now + timedelta(hours=2)))
+    assert store.find_version(before, "grave") is None
+
+
 def test_an_expired_version_goes_on_after_the_last_post(store):
     world = World(store)
     uris = [world.arrive(age=n * 3600) for n in range(10)]
@@ -149,10 +158,43 @@ def test_an_expired_version_goes_on_after_the_last_post(store):
     items, cursor, _ = page(store, GRAVITY, 4, "", NOW)
     later = NOW + timedelta(hours=2)
     world.arrive(age=60)
-    take_snapshot(store, GRAVITY, later)
-    store.prune({"new": timedelta(days=9), "grave": timedelta(days=9)}, micros(later))
-    items, cursor, _ = page(store, GRAVITY, 30, cursor, later)
+    expire(store, later)
+    items, cursor, version = page(store, GRAVITY, 30, cursor, later)
     assert ([item.uri for item in items], cursor) == (uris[4:], None)
+    assert version == store.latest_version("grave").id
+
+
+@pytest.mark.parametrize("moment", ["find_version", "version_slice"])
+@pytest.mark.parametrize("first", [True, False], ids=["first page", "later page"])
+def test_a_version_that_expires_while_its_page_is_read(store, monkeypatch, first, moment):
+    world = World(store)
+    uris = [world.arrive(age=n * 3600) for n in range(90)]
+    take_snapshot(store, GRAVITY, NOW)
+    cursor = "" if first else page(store, GRAVITY, 35, "", NOW).cursor
+    later, called = NOW + timedelta(hours=2), getattr(store, moment)
+
+    def expiring(*args):
+        monkeypatch.setattr(store, moment, called)
+        expire(store, later)
+        return called(*args)
+
+    monkeypatch.setattr(store, moment, expiring)
+    items, cursor, version = page(store, GRAVITY, 35, cursor, NOW)
+    after = 0 if first else 35
+    assert [item.uri for item in items] == uris[after : after + 35]
+    assert [item.place for item in items] == list(range(after, after + 35))
+    assert version == store.latest_version("grave").id
+    left = page(store, GRAVITY, 100, cursor, NOW)
+    assert ([item.uri for item in left.items], left.cursor) == (uris[after + 35 :], None)
+
+
+def test_a_version_whose_posts_are_lost_ends_the_page(store):
+    world = World(store)
+    for _ in range(9):
+        world.arrive()
+    take_snapshot(store, GRAVITY, NOW)
+    store.db.run("DELETE FROM chunks")
+    assert page(store, GRAVITY, 5, "", NOW)[:2] == ([], None)
 
 
 def test_a_full_last_page_has_no_cursor(store):
