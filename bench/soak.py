@@ -4,8 +4,8 @@
 
 `feedkit worker` reads a made-up live stream, `feedkit serve` answers random pages of random feeds,
 a quarter of them further down. Every minute a line: MB of each process, MB of the database, posts,
-the lag of what is stored behind the stream, and what went wrong. Feeds keep posts for five minutes,
-so that retention is at work from the sixth on.
+the lag of what is stored behind the stream, and what went wrong. Feeds keep posts for five minutes
+and rankings for ten, so that all retention is at work from the twelfth on.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ WORDS = ["the", "and", "der", "die", "que", "est", "la", "は", "で", "o", "e",
          "cat", "bird", "sky", "good", "tea", "sun", "day", "new", "you", "for", "to"]  # fmt: skip
 
 
+STEADY = 12  # minutes after which as much goes as comes
+
+
 def configure(folder: Path, feeds: int, stream: int, store: str) -> Path:
     """Feeds of all kinds: by time and ranked, by words and by language, some that count likes."""
     rnd, written = random.Random(1), {}
@@ -45,7 +48,7 @@ def configure(folder: Path, feeds: int, stream: int, store: str) -> Path:
         }
     config = {
         "service": {"hostname": "feeds.example.com", "publisher": "did:plc:" + "a" * 24},
-        "store": store or f"sqlite:///{folder}/feedkit.db",
+        "store": {"url": store or f"sqlite:///{folder}/feedkit.db", "rankings": "10m"},
         "stream": {"jetstream": {"url": f"ws://127.0.0.1:{stream}", "compress": "false"}},
         "feeds": written,
     }
@@ -148,10 +151,10 @@ async def watch(given, port, processes, folder, log, until, seen):  # type: igno
 
 
 def report(minutes, log: Path) -> None:  # type: ignore[no-untyped-def]
-    if len(minutes) < 8:
+    if len(minutes) <= STEADY:
         return
-    early, late = minutes[7], minutes[-1]
-    print("\nfrom the eighth minute to the last:")
+    early, late = minutes[STEADY - 1], minutes[-1]
+    print(f"\nfrom minute {STEADY} to the last:")
     for name in early[0]:
         print(f"  {name:10}{late[0][name] / early[0][name]:6.2f} times the memory")
     print(f"  {'store':10}{late[1] / early[1]:6.2f} times the size")

@@ -55,25 +55,42 @@ def too_many_languages(store: Store, feed: FeedConfig, request: Request) -> bool
 
 
 def rank_now(
-    store: Store, feed: FeedConfig, request: Request, feeds: Mapping[str, FeedConfig]
-) -> int | None:
+    store: Store, feed: FeedConfig, request: Request, feeds: Mapping[str, FeedConfig],
+    probe: bool = False,
+) -> int | None:  # fmt: skip
     """The id of a ranking of `feed` for who asks, made now unless it was made just before. None:
-    nothing is left to be shown."""
+    nothing is left to be shown. `probe`: only its first post will be given."""
     asker, now, made_by = asker_of(feed, request), micros(request.now), recipe(feed)
-    again = AGAIN if feed.personal else feed.refresh
-    last = store.latest_version(feed.name, asker)
-    if last and last.recipe == made_by and 0 <= now - last.created_at < again.total_seconds() * 1e6:
+    again = (AGAIN if feed.personal else feed.refresh) // timedelta(microseconds=1)
+
+    def just_made() -> int | None:
+        last = store.latest_version(feed.name, asker)
+        if last is None or last.recipe != made_by or not 0 <= now - last.created_at < again:
+            return None
+        if last.probe and not probe:
+            store.keep_version(last.id)
         return last.id
-    with _turn():
+
+    def make() -> int | None:
         ids = ranked(store, feed, request, feeds)
-    return store.save_version(feed.name, asker, ids, now, made_by) if ids else None
+        return store.save_version(feed.name, asker, ids, now, made_by, probe) if ids else None
+
+    if made := just_made():
+        return made
+    if not feed.personal:  # what is for all must not wait for viewers
+        return make()
+    with _turn() as waited:  # perhaps for another request of this viewer
+        return (waited and just_made()) or make()
 
 
 @contextmanager
-def _turn() -> Iterator[None]:
-    taken = _turns.acquire(timeout=TURN)
+def _turn() -> Iterator[bool]:
+    """A turn to rank; gives whether it had to be waited for."""
+    taken = _turns.acquire(blocking=False)
+    waited = not taken
+    taken = taken or _turns.acquire(timeout=TURN)
     try:
-        yield
+        yield waited
     finally:
         if taken:
             _turns.release()

@@ -83,8 +83,11 @@ def _own(
         # is left out of a chain that was begun before, too; the rest stays in its order.
         wishes = store.interactions.wishes(request.viewer.did, most=WISHES)
         hidden = frozenset(wish.item for wish in wishes if wish.event == LESS)
-    chain = Chain(asker_of(feed, request), lambda: rank_now(store, feed, request, feeds), hidden)
-    return page(store, feed, limit, cursor, request, chain)
+
+    def rank() -> int | None:
+        return rank_now(store, feed, request, feeds, probe=limit == 1)
+
+    return page(store, feed, limit, cursor, request, Chain(asker_of(feed, request), rank, hidden))
 
 
 def _stand_in(

@@ -196,6 +196,7 @@ class Service:
     feeds: Mapping[str, FeedConfig]
     store: str = "sqlite:///feedkit.db"
     store_max: int = 0  # bytes; 0: no limit
+    store_rankings: timedelta = timedelta(hours=1)  # how long one that was replaced is kept
     stream: Stream = field(default_factory=Stream)
     network: Network = field(default_factory=Network)
     filters: Mapping[str, Filter] = field(default_factory=dict)

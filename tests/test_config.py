@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from _trials import trials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -556,11 +557,11 @@ def only_config_errors(folder, source):
 @pytest.mark.parametrize("start", range(0, 300, 100))
 def test_no_mutation_of_the_example_gives_a_traceback(tmp_path, monkeypatch, start, loader):
     monkeypatch.setattr("feedkit.config.yamlreader.Loader", getattr(yaml, loader))
-    for seed in range(start, start + 100):
+    for seed in range(start, start + trials(100)):
         only_config_errors(tmp_path, mutated(seed).encode("utf-8", "surrogatepass"))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=trials(100), deadline=None)
 @given(
     source=st.binary(max_size=200)
     | st.text(max_size=200).map(lambda t: t.encode("utf-8", "replace"))
@@ -584,7 +585,7 @@ NESTED = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=trials(200), deadline=None)
 @given(tree=st.dictionaries(st.sampled_from(
     ["service", "store", "stream", "network", "filters", "defaults", "all_feeds", "feeds", "x"]
 ), NESTED))  # fmt: skip
@@ -620,9 +621,17 @@ def test_the_store_is_an_address_or_a_mapping(tmp_path, store, environ, url, mos
     assert (service.store, service.store_max) == (url, most)
 
 
+def test_how_long_rankings_are_kept(tmp_path):
+    for store, kept in (("", 60), ("store: {rankings: 10m}", 10), ("store: {rankings: 2h}", 120)):
+        service = load_config(written_to(tmp_path, store), {})
+        assert service.store_rankings == timedelta(minutes=kept)
+
+
 @pytest.mark.parametrize(
     ("store", "says"),
     [
+        ("store: {rankings: 10s}", "store.rankings: must be 1 minute or more, not '10s'"),
+        ("store: {rankings: 2d}", "store.rankings: must be 1 day or less, not '2d'"),
         ("store: {max: 2}", "store.max: must be 10MB or more, not '2'; does it lack its unit?"),
         ("store: {max: lots}", "store.max: must be a size such as 500MB or 2GB, not 'lots'"),
         ("store: {size: 2GB}", "store has no key 'size'"),

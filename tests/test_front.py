@@ -107,6 +107,18 @@ def test_a_page_by_language_is_kept_for_each_language(behind):
     run(test)
 
 
+def test_who_asks_for_the_same_languages_gets_the_same_page(behind):
+    async def test():
+        async with client(behind) as asks:
+            for said in ("de-AT,en;q=0.5", "de, en", "en;q=0.1,DE", "de,en," + "x" * 5000):
+                answer = await page(asks, "spoken", headers={"accept-language": said})
+                assert answer.json()["n"] == 1
+            (key,) = asks.front._pages._pages
+            assert key[-2:] == ("de", "en"), "a long header is not kept"
+
+    run(test)
+
+
 def test_who_asks_never_reaches_a_shared_feed(behind):
     async def test():
         async with client(behind) as asks:
@@ -212,7 +224,7 @@ def test_what_is_kept_is_bounded(behind, monkeypatch):
                 await page(asks, cursor=f"0.{number}.1")
             pages = asks.front._pages
             assert 10 < len(pages._pages) < 20
-            assert sum(map(kept._size, pages._pages.values())) == pages.size <= 25_000
+            assert sum(kept._size(*one) for one in pages._pages.items()) == pages.size <= 25_000
             assert len(asks.front._queries._known) <= 10
             assert (await page(asks, cursor="0.99.1")).json()["n"] == 100  # the latest are there
             assert (await page(asks, cursor="0.0.1")).json()["n"] == 101

@@ -12,7 +12,7 @@ from _lookups import ALICE, appview
 from storing import account, apply, deleted, engaged, order, uri, written
 
 from feedkit import Field, Gravity, Keywords, Mix, Newest, PerAuthor, Ranker
-from feedkit.jobs import Jobs, clock
+from feedkit.jobs import Jobs, clock, work
 from feedkit.jobs.clock import Contained, on_their_clocks
 from feedkit.ranking import recipe, take_snapshot
 from feedkit.settings import FeedConfig, Network, Service
@@ -111,6 +111,21 @@ def test_feeds_that_nobody_asks_for_are_ranked_one_at_a_time_where_there_is_time
     assert store.stats().versions == 5
 
 
+def test_a_quiet_feed_gets_its_turn_beside_those_that_are_asked_for(store, monkeypatch):
+    made = service(birds=BEST, terns=BEST)
+    register(store, made)
+    fill(store)
+    for name in ("birds", "terns"):
+        take_snapshot(store, made.feeds[name], datetime.now(UTC) - timedelta(minutes=60))
+    store.mark_asked("birds", now())
+    monkeypatch.setattr(work, "SPARE", 0.0)  # as if birds had taken all of the time
+    assert Jobs(made, store).rank() == 1
+    monkeypatch.undo()
+    take_snapshot(store, made.feeds["birds"], datetime.now(UTC) - timedelta(minutes=2))
+    assert Jobs(made, store).rank() == 2
+    assert store.latest_version("terns").created_at > now() - MINUTE
+
+
 def test_ranking_a_quiet_feed_does_not_keep_what_it_mixes_in_busy(store):
     made = service(birds=BEST, mixed={**BEST, "select": (Mix("birds", 2),)})
     register(store, made)
@@ -132,12 +147,18 @@ def test_a_feed_that_is_ranked_in_another_way_is_due_at_once(store):
     assert Jobs(changed, store).rank() == 0
 
 
-def test_a_feed_with_another_mixed_in(store):
+def with_terns_mixed_in(store):
+    """A service whose birds take in every other post from terns, and three posts of each."""
     mixing = {**BEST, "select": (Mix("terns", 2),)}
     made = service(birds=mixing, terns={**BEST, "filter": Keywords("tern")})
     register(store, made)
     apply(store, *(written(f"{name}{n}", feed, rev=f"3{name}{n}", seconds=n, author=f"a{name}{n}")
                    for name, feed in (("h", "birds"), ("t", "terns")) for n in range(3)))  # fmt: skip
+    return made
+
+
+def test_a_feed_with_another_mixed_in(store):
+    made = with_terns_mixed_in(store)
     apply(store, *(engaged(f"l{name}", "k", uri(name, f"a{name}")) for name in ("h1", "t0")))
     jobs = Jobs(made, store)
     jobs.rank_all()
@@ -153,11 +174,7 @@ def test_a_feed_with_another_mixed_in(store):
 
 
 def test_what_is_mixed_in_comes_newest_first_where_its_ranking_is_replaced_meanwhile(store):
-    mixing = {**BEST, "select": (Mix("terns", 2),)}
-    made = service(birds=mixing, terns={**BEST, "filter": Keywords("tern")})
-    register(store, made)
-    apply(store, *(written(f"{name}{n}", feed, rev=f"3{name}{n}", seconds=n, author=f"a{name}{n}")
-                   for name, feed in (("h", "birds"), ("t", "terns")) for n in range(3)))  # fmt: skip
+    made = with_terns_mixed_in(store)
     apply(store, engaged("l", "k", uri("t0", "at0")))
     take_snapshot(store, made.feeds["terns"])
     store.db.run("DELETE FROM chunks")

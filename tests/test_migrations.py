@@ -148,7 +148,8 @@ def test_models_and_tables_agree(store: Store) -> None:
         for field in model._meta.sorted_fields:
             column = columns[field.column_name]
             assert column.data_type in TYPES[type(field)], f"{name}.{field.name}"
-            assert not column.null or column.primary_key, f"{name}.{field.name} may be null"
+            if not column.primary_key:
+                assert column.null == field.null, f"{name}.{field.name} may be null"
         key = model._meta.primary_key
         keys = list(key.field_names) if isinstance(key, peewee.CompositeKey) else [key.name]
         assert set(driver.get_primary_keys(name)) == set(keys), name

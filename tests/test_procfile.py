@@ -417,11 +417,11 @@ def jobs_ran_once(store, folder, formation):
     owners = [pid for pid, _ in itertools.groupby(pid for (pid,) in beats)]
     assert len(owners) == len(set(owners)), "two processes did the jobs in turns"
     assert len(owners) >= KILLS / 2
-    versions = defaultdict(set)  # the times of rankings: a ranking has that of the next one
-    for feed, at in store.db.rows("SELECT feed_id, created_at FROM versions"):
-        versions[feed].add(at)
+    versions = defaultdict(list)
+    for feed, at in store.db.rows("SELECT feed_id, created_at FROM versions ORDER BY created_at"):
+        versions[feed].append(at)
     assert len(versions) == len(MATCHING)
     for times in versions.values():
-        gaps = [later - earlier for earlier, later in itertools.pairwise(sorted(times))]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
         assert min(gaps) >= REFRESH * 1_000_000
     return len(owners), sum(map(len, versions.values()))

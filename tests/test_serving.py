@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+import threading
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from _trials import trials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,11 +17,13 @@ from feedkit import (
     Everything,
     Follows,
     Gravity,
+    HideSeen,
     Newest,
     NotInterested,
     Pin,
     Spoken,
     ViewerFilter,
+    personal,
 )
 from feedkit.event import AccountChanged, Engaged, PostDeleted, PostWritten
 from feedkit.plugin import Ranker
@@ -75,6 +80,7 @@ FEEDS = {
         feed("spoken", select=(Spoken(),)),
         feed("pinned", rank=ByName(), viewer=(NotInterested(),), select=(Pin(f"at://{ANN}/app.bsky.feed.post/tip", at=2),)),
         feed("broken", viewer=(Broken(),)),
+        feed("unseen", rank=ByName(), viewer=(HideSeen(),)),
     )
 }  # fmt: skip
 FULL = frozenset(FEEDS) - {"empty", "nothing"}
@@ -240,6 +246,73 @@ def test_asking_twice_in_a_row_is_one_ranking(store):
     assert versions[0] == versions[1] < versions[2]
 
 
+def test_the_apps_looks_for_news_end_nobodys_chain(store):
+    """Though what was on the first page is no longer ranked by then."""
+    world = World(store)
+    for n in range(90):
+        world.arrive(age=n)
+    first = get(store, "unseen", asker(ANN, seen=frozenset()))
+    seen = frozenset(item.uri for item in first.items)
+    for minutes in range(1, 50):
+        now = NOW + timedelta(minutes=minutes)
+        get(store, "unseen", asker(ANN, now=now, seen=seen), 1)
+    later = get(store, "unseen", asker(ANN, now=now, seen=seen), 30, first.cursor)
+    assert later.version == first.version
+    assert [item.place for item in later.items] == list(range(30, 60))
+
+
+def test_a_look_that_is_followed_by_a_page_is_kept(store):
+    world = World(store)
+    for n in range(40):
+        world.arrive(age=n)
+    get(store, "mine", asker(ANN), 1)
+    page = get(store, "mine", asker(ANN, now=NOW + timedelta(seconds=2)))
+    for minutes in range(1, 9):
+        get(store, "mine", asker(ANN, now=NOW + timedelta(minutes=minutes)), 1)
+    assert get(store, "mine", asker(ANN), 30, page.cursor).version == page.version
+
+
+def test_who_asks_several_times_at_once_waits_for_one_ranking(store, monkeypatch):
+    world = World(store)
+    for _ in range(40):
+        world.arrive()
+    monkeypatch.setattr(personal, "_turns", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(ByName, "score", slowly(ByName.score))
+    found = []
+
+    def ask():
+        found.append(get(store, "mine", asker(ANN)))
+        store.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(found) == 6
+    assert len({page.version for page in found}) == 1
+    assert store.stats().versions == 1
+
+
+def slowly(score):
+    """So that all have asked before one is done."""
+
+    def later(*args):
+        time.sleep(0.005)
+        return score(*args)
+
+    return later
+
+
+def test_what_is_for_all_waits_for_no_viewers_turn(store, monkeypatch):
+    world = World(store)
+    uris = [world.arrive(age=n, langs=("de",)) for n in range(9)]
+    monkeypatch.setattr(personal, "_turn", None)
+    assert [item.uri for item in get(store, "spoken", asker(languages=("de",))).items] == uris
+    with pytest.raises(TypeError):
+        get(store, "mine", asker(ANN))
+
+
 def test_pages_by_language_are_for_everybody_who_asks_for_it(store):
     world = World(store)
     german = [world.arrive(age=n, langs=("de",)) for n in range(12)]
@@ -341,7 +414,7 @@ CURSORS = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=trials(600), deadline=None)
 @given(st.sampled_from(sorted(FEEDS)), CURSORS, st.integers(1, 100), st.sampled_from([None, ANN]))
 def test_no_cursor_breaks_anything_or_shows_what_is_not_in_the_feed(
     filled, name, cursor, limit, who
@@ -357,7 +430,7 @@ def test_no_cursor_breaks_anything_or_shows_what_is_not_in_the_feed(
 
 @pytest.mark.parametrize("name", ["new", "grave", "mine", "friends", "friends_else", "spoken"])
 def test_fifty_readers_scroll_while_everything_changes(store, name):
-    """Invariant 4: while 1,000 posts arrive, 100 are deleted, counts change and feedback comes, no
+    """Invariant 4: while up to 1,000 posts arrive, 100 are deleted, counts change and feedback comes, no
     reader sees a post twice, or misses one that was there when the reader began."""
     if not store.db.sqlite and name not in ("grave", "mine"):
         pytest.skip("two kinds of chains are enough on the slower database")
@@ -409,7 +482,8 @@ def test_fifty_readers_scroll_while_everything_changes(store, name):
                 store.interactions.add(self.who, [Interaction(LESS, uri)], micros(NOW), 10**6)
 
     readers, done = [Reader(n) for n in range(50)], 0
-    events = [world.arrive] * 1000 + [world.delete] * 100 + [world.like] * 100
+    some = trials(100, 2)
+    events = [world.arrive] * 10 * some + [world.delete] * some + [world.like] * some
     rnd.shuffle(events)
     for number, event in enumerate(events):
         event()
@@ -418,4 +492,4 @@ def test_fifty_readers_scroll_while_everything_changes(store, name):
             rnd.choice(readers).dislike()
         if number % 100 == 0:
             take_snapshot(store, FEEDS["grave"], NOW)
-    assert done > 20, "some must come to the end"
+    assert done > some / 5, "some must come to the end"

@@ -45,15 +45,23 @@ class World:
         )  # fmt: skip
 
     def arrive(self, age=None, author=None):
+        event = self.arrival(age, author)
+        self.apply(event)
+        return event.post.uri
+
+    def arrive_together(self, ages):
+        """In one batch, which is quicker."""
+        self.apply(*(self.arrival(age) for age in ages))
+
+    def arrival(self, age=None, author=None):
         self.number += 1
         age = self.rnd.choice((0, 0, 0, 1, 2, 5)) if age is None else age
         at = NOW - timedelta(seconds=age)
         author = author or f"did:plc:{self.rnd.choice('abcdefgh') * 24}"
         uri = f"at://{author}/app.bsky.feed.post/{self.number}"
         post = Post(uri=uri, author=author, text="x", created_at=at, seen_at=at, sort_at=at)
-        self.apply(PostWritten(post, f"3{self.number:012}", True, micros(at)))
         self.alive[uri] = author
-        return uri
+        return PostWritten(post, f"3{self.number:012}", True, micros(at))
 
     def delete(self):
         uri = self.rnd.choice(list(self.alive))
@@ -87,8 +95,7 @@ def walk(store, feed, limit, between=lambda: None):
 @pytest.mark.parametrize("seed", range(8))
 def test_a_chain_neither_repeats_nor_skips(store, feed, seed):
     world = World(store, seed)
-    for _ in range(150):
-        world.arrive()
+    world.arrive_together([None] * 150)
     for _ in range(60):
         world.like()
     take_snapshot(store, GRAVITY, NOW)
@@ -370,8 +377,7 @@ def merged(ranked, pins):
 @pytest.mark.parametrize("seed", range(4))
 def test_each_pin_comes_once_at_its_place_over_any_limits(store, name, seed):
     world = World(store, seed)
-    for n in range(world.rnd.choice((0, 1, 12, 130))):
-        world.arrive(age=n)
+    world.arrive_together(range(world.rnd.choice((0, 1, 12, 130))))
     take_snapshot(store, GRAVITY, NOW)
     ranked = walk(store, pinned(name), lambda: 100)
     uris = [*ranked[::9], *(f"at://did:plc:x/app.bsky.feed.post/{n}" for n in range(9))]
@@ -391,8 +397,7 @@ def test_each_pin_comes_once_at_its_place_over_any_limits(store, name, seed):
 @pytest.mark.parametrize("name", FEEDS)
 def test_pins_are_neither_repeated_nor_lost_while_things_happen(store, name):
     world = World(store, 3)
-    for n in range(60):
-        world.arrive(age=n)
+    world.arrive_together(range(60))
     at = {f"at://did:plc:x/app.bsky.feed.post/{n}": n for n in (1, 2, 5, 6, 31, 60)}
     own = list(world.alive)[40]
     feed = pinned(name, *(Pin(uri, at=n) for uri, n in at.items()), Pin(own, at=5))

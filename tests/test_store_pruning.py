@@ -132,6 +132,26 @@ def test_versions_live_an_hour_but_the_latest_stays(store: Store) -> None:
     assert left == [made[1], made[3]]
 
 
+def test_how_long_versions_live_may_be_said(store: Store) -> None:
+    store.save_version("red", "did:plc:eve", [1], us(0))
+    ten = timedelta(minutes=10)
+    assert store.prune(KEEP, us(600), rankings=ten).versions == 0
+    assert store.prune(KEEP, us(600) + 1, rankings=ten).versions == 1
+
+
+@pytest.mark.parametrize("kind", ["replaced", "of a viewer"])
+def test_a_version_goes_an_hour_after_its_time(store: Store, kind: str) -> None:
+    """Also where the clock was set back meanwhile."""
+    store.mark_asked("red", us(9 * HOUR))
+    viewer = "did:plc:eve" if kind == "of a viewer" else ""
+    made = store.save_version("red", viewer, [1], us(3 * HOUR if kind == "replaced" else 0))
+    store.save_version("red", "", [2], us(0))
+    assert store.prune(KEEP, us(HOUR)).versions == 0
+    assert store.version_slice(made, 0, 1) == [1]
+    assert store.prune(KEEP, us(HOUR) + 1).versions == 1
+    assert store.version_slice(made, 0, 1) == []
+
+
 def test_many_tombstones_and_versions_take_several_transactions(store: Store) -> None:
     steps = [written(f"p{n}", "red", rev="1") for n in range(1100)]
     apply(store, *steps, *(deleted(f"p{n}", rev="2") for n in range(1100)))

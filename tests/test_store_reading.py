@@ -10,6 +10,7 @@ from storing import account, apply, deleted, did, engaged, order, uri, us, writt
 from feedkit.event import PostWritten
 from feedkit.post import Counts
 from feedkit.store import Narrowing, Store, candidates
+from feedkit.store.database import as_json
 from feedkit.store.reading import NEWEST
 
 
@@ -173,6 +174,19 @@ def test_candidates_of_some_authors(
                 :limit
             ]
             assert [store.find_post(post.uri).id for _, post in found] == [id for id, _ in found]
+
+
+def test_a_small_feed_is_looked_through_by_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much the viewer's authors wrote in others."""
+    monkeypatch.setattr(candidates, "DEARER", 2)
+    for n in range(60):
+        feed = ("red",) if n == 7 else ("blue",)
+        apply(store, written(f"p{n}", *feed, rev=f"{n:02}", author="ann" if n < 20 else "bea"))
+    anns = as_json([did("ann")])
+    assert candidates._few(store.db, "blue", anns, 1000)
+    assert not candidates._few(store.db, "red", anns, 1000)
 
 
 @pytest.mark.parametrize("dearer", [10**9, 0], ids=["by_time", "by_author"])

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import struct
+from datetime import timedelta
+
 import pytest
 
-from feedkit.store import Recipe, Store, StoreError
-from feedkit.store.versions import PER_VIEWER
+from feedkit.store import Recipe, Store, StoreError, open_store
+from feedkit.store.migrations import MIGRATIONS
+from feedkit.store.versions import CHUNK, PER_VIEWER, PROBES, Version
 
 MINUTE = 60 * 1_000_000
+HOUR = timedelta(hours=1)
 NOW = 1_000 * MINUTE
 
 
@@ -28,10 +33,45 @@ def test_slices_are_the_ranking(store: Store) -> None:
     assert store.version_slice(version + 1, 0, 10) == []
 
 
+def test_a_ranking_of_an_earlier_version_of_feedkit(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It kept ids in 8 bytes each, and when a ranking was replaced in `created_at`."""
+    ids = [n * 7919 % 1_000_003 for n in range(620)]
+    with open_store(store_url) as store:
+        with monkeypatch.context() as before:
+            before.setattr("feedkit.store.schema.MIGRATIONS", MIGRATIONS[:9])
+            store.migrate()
+        store.sync_feeds({"red": "1"})
+        for number in (1, 2):
+            store.db.run(
+                "INSERT INTO versions (id, feed_id, viewer, created_at, size, recipe) "
+                "SELECT ?, id, '', ?, 620, 'r' FROM feeds",
+                (1000 + number, NOW + number * MINUTE),
+            )
+            for start in range(0, 620, CHUNK):
+                some = ids[start : start + CHUNK]
+                packed = struct.pack(f"<{len(some)}q", *some)
+                store.db.run(
+                    "INSERT INTO chunks (version_id, number, ids) VALUES (?, ?, ?)",
+                    (1000 + number, start // CHUNK, packed),
+                )
+        assert store.migrate() == ["0010 replaced", "0011 probes"]
+        assert store.migrate() == []
+        assert store.find_version(1001, "red") == Version(1001, NOW + MINUTE, 620, "r")
+        assert store.latest_version("red") == Version(1002, NOW + 2 * MINUTE, 620, "r")
+        assert store.version_slice(1001, 0, 1000) == ids
+        assert store.version_position(1002, ids[600]) == 600
+        assert store.db.rows("SELECT DISTINCT replaced_at FROM versions") == [(None,)]
+        assert store.prune({"red": HOUR}, NOW + 61 * MINUTE).versions == 0
+        assert store.prune({"red": HOUR}, NOW + 62 * MINUTE).versions == 1
+        assert store.version_slice(1002, 600, 20) == ids[600:]  # the latest
+
+
 def test_an_empty_ranking(store: Store) -> None:
     version = store.save_version("red", "", [], NOW)
     assert store.version_slice(version, 0, 50) == []
-    assert store.latest_version("red") == (version, NOW, 0, "")
+    assert store.latest_version("red") == Version(version, NOW, 0, "")
 
 
 def test_the_latest_is_by_feed_and_viewer(store: Store) -> None:
@@ -41,7 +81,7 @@ def test_the_latest_is_by_feed_and_viewer(store: Store) -> None:
     second = store.save_version("red", "", [2, 3], NOW - 5, "b")  # a clock that was set back
     store.save_version("blue", "", [4], NOW)
     own = store.save_version("red", "did:plc:eve", [5], NOW)
-    assert store.latest_version("red") == (second, NOW - 5, 2, "b")
+    assert store.latest_version("red") == Version(second, NOW - 5, 2, "b")
     latest = store.latest_version("red", "did:plc:eve")
     assert latest is not None
     assert latest.id == own
@@ -83,12 +123,13 @@ def test_a_ranking_that_nobody_was_given_goes_when_it_is_replaced(
     other = store.save_version("blue", "", [3], NOW)
     assert store.version_slice(first, 0, 1) == [1]  # the newest stays, given or not
     latest = store.save_version("red", "", [4], NOW + MINUTE)
-    found = store.find_version(first, "red")
-    assert found == ((first, NOW + MINUTE, 300, "") if kept else None)  # since when it is old
+    assert store.find_version(first, "red") == (Version(first, NOW, 300, "") if kept else None)
+    replaced = store.db.rows("SELECT id, replaced_at FROM versions WHERE replaced_at IS NOT NULL")
+    assert replaced == ([(first, NOW + MINUTE)] if kept else [])
     assert store.version_slice(first, 0, 300) == ([1] * 300 if kept else [])
-    assert store.find_version(own, "red", "en") == (own, NOW, 1, "")
-    assert store.find_version(other, "blue") == (other, NOW, 1, "")
-    assert store.latest_version("red") == (latest, NOW + MINUTE, 1, "")
+    assert store.find_version(own, "red", "en") == Version(own, NOW, 1, "")
+    assert store.find_version(other, "blue") == Version(other, NOW, 1, "")
+    assert store.latest_version("red") == Version(latest, NOW + MINUTE, 1, "")
 
 
 def test_of_one_viewers_rankings_the_newest_few_stay(store: Store) -> None:
@@ -104,6 +145,36 @@ def test_of_one_viewers_rankings_the_newest_few_stay(store: Store) -> None:
         assert kept == (all if who == "en" else all[3:])
         assert [id for id in all if store.version_slice(id, 0, 9)] == kept
     assert store.find_version(other, "blue", eve)
+
+
+def test_probes_take_no_place_of_what_is_read(store: Store) -> None:
+    def save(n: int, probe: bool) -> int:
+        return store.save_version("red", "did:plc:eve", [n], NOW + n, "", probe)
+
+    read = save(0, False)
+    probes = [save(n, True) for n in range(1, PER_VIEWER + 4)]
+    assert store.version_slice(read, 0, 1) == [0]
+    kept = [id for id in probes if store.find_version(id, "red", "did:plc:eve")]
+    assert kept == probes[-PROBES:]
+    latest = store.latest_version("red", "did:plc:eve")
+    assert (latest.id, latest.probe) == (probes[-1], True)
+    store.keep_version(probes[-1])  # and then it is one that is read
+    assert not store.latest_version("red", "did:plc:eve").probe
+    for n in range(PROBES + 1):
+        save(100 + n, True)
+    assert store.find_version(probes[-1], "red", "did:plc:eve")
+
+
+def test_askers_are_counted_once(store: Store) -> None:
+    for n in range(9):
+        for who in ("", "en", "de", "did:plc:eve"):
+            store.save_version("red", who, [n], NOW + n)
+    store.save_version("blue", "ja", [1], NOW)
+    assert (store.askers("red", 300), store.askers("red", 2), store.askers("blue", 300)) == (
+        3,
+        2,
+        1,
+    )
 
 
 REFRESH = Recipe(MINUTE, "gravity")

@@ -51,6 +51,11 @@ class StoreKeys(Parameters):
         description="what it may hold, such as 2GB: where it holds more, the oldest posts go, "
         "whatever `keep` says",
     )
+    rankings: timedelta = Field(
+        Service.store_rankings, ge=timedelta(minutes=1), le=DAY,
+        description="how long a ranking is kept after the next one, for those who scroll through "
+        "it; then they go on in the newest",
+    )  # fmt: skip
 
 
 class _StreamKeys(Parameters):

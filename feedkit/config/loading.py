@@ -111,6 +111,7 @@ class _Loading:
             feeds={name: feed for name, feed in feeds.items() if feed},
             store=kept.url,
             store_max=parse_size(kept.max) if kept.max else 0,
+            store_rankings=kept.rankings,
             stream=stream,
             network=Network(network.plc, network.appview),
             filters={name: part for name, part in parts.items() if part},

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from time import perf_counter
 
 from feedkit.backfill.notice import tell_of_new_feeds, tell_of_wider_feeds
 from feedkit.heartbeat import JobsPulse
@@ -21,6 +22,8 @@ from feedkit.store import Pruned, Recipe, Store
 from feedkit.times import micros, moment
 
 log = logging.getLogger(__name__)
+
+SPARE = 0.5  # seconds of ranking, in a second, that leave time for a feed that nobody asks for
 
 
 class Jobs:
@@ -38,8 +41,8 @@ class Jobs:
         self._fingerprints = {n: feed.filter.fingerprint() for n, feed in service.feeds.items()}
 
     def rank(self) -> int:
-        """Take a snapshot of every feed that is due; where none is, of one that nobody asked for
-        in minutes. Returns how many were taken."""
+        """Take a snapshot of every feed that is due, and if that leaves time of one that nobody
+        asked for in minutes. Returns how many were taken."""
         ranked = {
             name: Recipe(feed.refresh // timedelta(microseconds=1), recipe(feed))
             for name, feed in self._service.feeds.items()
@@ -53,15 +56,19 @@ class Jobs:
                 self._store.mark_asked(other, now)
             due = self._store.feeds_due(ranked, now)
             due.sort(key=lambda name: bool(self._service.feeds[name].mixes))
-        if not due and (quiet := self._store.quiet_feed(ranked, now)):
-            due = [quiet]
-        taken = 0
+        began, taken = perf_counter(), 0
         for name in due:
-            if self._stop.is_set():
-                break
-            take_snapshot(self._store, self._service.feeds[name], feeds=self._service.feeds)
-            taken += 1
+            taken += self._take(name)
+        if perf_counter() - began < SPARE and (quiet := self._store.quiet_feed(ranked, now)):
+            taken += self._take(quiet)
         return taken
+
+    def _take(self, name: str) -> bool:
+        """Take a snapshot, unless the jobs end; whether it was taken."""
+        if self._stop.is_set():
+            return False
+        take_snapshot(self._store, self._service.feeds[name], feeds=self._service.feeds)
+        return True
 
     def rank_all(self) -> int:
         """Take a snapshot of every feed that has them, due or not. Returns how many were taken."""
@@ -81,6 +88,7 @@ class Jobs:
             self._stop.is_set,
             {name: feed.keep_most for name, feed in feeds.items()},
             self._service.store_max,
+            self._service.store_rankings,
         )
         if pruned.cut:
             log.warning(

@@ -49,7 +49,7 @@ def _rows(db: Database, feed: str, limit: int, narrowing: Narrowing) -> list[tup
     if narrowing.authors is None:
         return _by_time(db, feed, limit, naming, named)
     authors = as_json(narrowing.authors)
-    if _few(db, authors, limit):
+    if _few(db, feed, authors, limit):
         return _by_author(db, feed, limit, authors, naming, named)
     among = f"AND p.author IN ({db.texts}) "
     return _by_time(db, feed, limit, among + naming, [authors, *named])
@@ -84,13 +84,22 @@ def _by_author(
     )
 
 
-def _few(db: Database, authors: str, limit: int) -> bool:
+def _few(db: Database, feed: str, authors: str, limit: int) -> bool:
     """Whether these authors wrote so few posts that it is quicker to look through all of them
-    than to go back in time until there are `limit`, if theirs are spread evenly."""
+    than to go back in time until there are `limit`, if theirs are spread evenly, or the feed ends.
+    """
     theirs = db.among("posts AS p", "p.author", "text")
     written, stored = db.rows(
         f"SELECT (SELECT count(*) FROM (SELECT 1 FROM {theirs} LIMIT {FEW + 1}) AS k), "
         "(SELECT max(id) FROM posts) - (SELECT min(id) FROM posts) + 1",
         (authors,),
     )[0]
-    return bool(written <= FEW and DEARER * written * written < limit * (stored or 1))
+    if written > FEW or DEARER * written * written >= limit * (stored or 1):
+        return False
+    return bool(
+        db.rows(
+            "SELECT 1 FROM hits WHERE feed_id = (SELECT id FROM feeds WHERE name = ?) "
+            "LIMIT 1 OFFSET ?",
+            (feed, DEARER * written),
+        )
+    )

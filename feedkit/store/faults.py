@@ -31,6 +31,8 @@ _FULL = "its disk is full; free some space, then start feedkit again"
 _POOLED = (
     "a pooler before it lends connections for a transaction; write pgbouncer=true into the address"
 )
+_CROWDED = "the server has no connection left; lower the number of web processes"
+_REFUSED = "it refuses the user or the password; check the address"
 _READ_ONLY = "it is read-only; give feedkit's user the right to write the file and its folder"
 
 # Part of SQLite's message → what to say.
@@ -57,7 +59,7 @@ _POSTGRESQL: tuple[tuple[str, type[StoreError], str], ...] = (
     ("42501", StoreError, "feedkit's user may not do this; grant it the rights on the schema"),
     ("25006", StoreError, "the server is read-only; is this a replica? Connect to the primary"),
     ("53100", StoreError, "the server's disk is full; free some space, then start feedkit again"),
-    ("53300", Unavailable, "the server has no connection left; lower the number of web processes"),
+    ("53300", Unavailable, _CROWDED),
     ("26000", StoreError, _POOLED),
     ("42P05", StoreError, _POOLED),
     ("57014", Unavailable, "the server took too long to answer"),
@@ -65,7 +67,7 @@ _POSTGRESQL: tuple[tuple[str, type[StoreError], str], ...] = (
     ("40", Conflict, "another program changed the same rows at the same moment"),
     ("23505", Conflict, "another program wrote the same row at the same moment"),
     ("22", StoreError, "it refuses a value"),
-    ("28", StoreError, "it refuses the user or the password; check the address"),
+    ("28", StoreError, _REFUSED),
     ("3D", StoreError, "the database does not exist; create it with `createdb`"),
     ("08", Unavailable, "the connection was lost"),
     ("57P", Unavailable, "the server is shutting down or starting"),
@@ -93,6 +95,8 @@ def explain(error: Exception, place: str) -> StoreError:
             if part in said:
                 return kind(f"store {place}: {meaning} ({said})")
     elif isinstance(cause, _PSYCOPG) and isinstance(cause, psycopg.OperationalError):
+        if any(words in said for words in _NO_CONNECTION):
+            return Unavailable(f"store {place}: {_CROWDED} ({said})")
         for part, meaning in _CONNECTING:
             if part in said:
                 return StoreError(f"store {place}: {meaning} ({said})")
@@ -112,8 +116,11 @@ def _first(error: Exception) -> Exception:
     return before if known and isinstance(before, Exception) else error
 
 
-# While a connection is made psycopg has no SQLSTATE, only the server's words.
+# While a connection is made psycopg has no SQLSTATE, only the server's words, or the pooler's.
+_NO_CONNECTION = ("too many c", "remaining connection slots", "no more connections allowed")
 _CONNECTING = (
+    # First of all: with sslmode=prefer a server that wants TLS says both.
+    ("password authentication failed", _REFUSED),
     ("certificate verify failed", "its certificate is by no CA that sslrootcert trusts; write "
      "sslrootcert=FILE with the certificate of its CA, or sslrootcert=system if a public CA made "
      "it"),
@@ -130,6 +137,6 @@ _CONNECTING = (
     ("sslmode", "this sslmode cannot be; write require, or verify-full to know whom you speak to"),
     ("unsupported startup parameter", "the pooler takes no `options` in the address; take them "
      "out, and write ALTER ROLE … SET … in the database"),
-    ("password", "it refuses the user or the password; check the address"),
+    ("password", _REFUSED),
     ("does not exist", "the user or database does not exist; check the address"),
 )  # fmt: skip

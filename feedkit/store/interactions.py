@@ -16,6 +16,8 @@ MINUTE = 60 * 1_000_000  # µs
 MOST_KEPT = 10_000  # of one viewer: the newest
 MOST_CROWDED = 1000  # the same where the store is too large
 ROWS = 1000  # removed in one transaction
+EACH = 600  # bytes that one takes, with its indexes
+_WISHES = f"event IN ('{MORE}', '{LESS}')"
 _REMOVE = "DELETE FROM interactions WHERE viewer = ? AND event = ? AND item = ? AND feed = ?"
 
 
@@ -119,6 +121,24 @@ def forget_interactions(db: Database, before: int) -> int:
     return len(old) + len(gone)
 
 
+def forget_seen(db: Database, before: int) -> int:
+    """Remove some interactions older than `before` that are no wishes; how many, 0 once there are
+    none."""
+    with db.transaction():
+        old = db.rows(
+            "SELECT viewer, event, item, feed FROM interactions WHERE at < ? "
+            f"AND NOT {_WISHES} ORDER BY at LIMIT ?",
+            (before, ROWS // 2),
+        )
+        db.many(_REMOVE, old)
+    return len(old)
+
+
+def interactions_size(db: Database) -> int:
+    """About how many bytes the interactions take."""
+    return EACH * int(db.rows("SELECT count(*) FROM interactions")[0][0])
+
+
 def forget_crowded(db: Database, most: int = MOST_CROWDED) -> int:
     """Remove some interactions, the oldest, of viewers with more than `most`; how many, 0 once
     nobody has more."""
@@ -132,8 +152,10 @@ def forget_crowded(db: Database, most: int = MOST_CROWDED) -> int:
 
 
 def _forget_oldest(db: Database, viewer: str, number: int) -> int:
+    """Wishes last: there are few of them, and what they hide would come back."""
     old = db.rows(
-        "SELECT viewer, event, item, feed FROM interactions WHERE viewer = ? ORDER BY at LIMIT ?",
+        "SELECT viewer, event, item, feed FROM interactions WHERE viewer = ? "
+        f"ORDER BY {_WISHES}, at LIMIT ?",
         (viewer, number),
     )
     db.many(_REMOVE, old)

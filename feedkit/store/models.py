@@ -140,22 +140,25 @@ class Gap(Model):
 
 class Version(Model):
     """One ranking of a feed, for everybody (`viewer` empty) or for a viewer. Its posts never
-    change. `created_at`: see `feedkit.store.versions.Version`."""
+    change."""
 
     id = BigAutoField()
     feed_id = BigIntegerField()
     viewer = TextField(default="")
-    created_at = BigIntegerField(index=True)
+    created_at = BigIntegerField()
+    # when a later one for everybody took its place; null: none did, or `created_at` has that time
+    replaced_at = BigIntegerField(null=True)
     size = IntegerField()
     recipe = TextField(default="")  # what it was ranked and selected by
+    probe = BooleanField(default=False)  # only its first post was given
 
     class Meta:
         table_name = "versions"
-        indexes = ((("feed_id", "viewer", "id"), False),)
+        indexes = ((("feed_id", "viewer", "id"), False), (("replaced_at", "created_at"), False))
 
 
 class Chunk(Model):
-    """A run of a version's post ids, 8 bytes each, little-endian."""
+    """A run of a version's post ids, see `feedkit.store.packing`."""
 
     version_id = BigIntegerField()
     number = IntegerField()

@@ -15,22 +15,28 @@ from msgspec import Struct
 from feedkit.store import size as sizes
 from feedkit.store.backfilling import drop_abandoned
 from feedkit.store.database import Database
-from feedkit.store.interactions import forget_crowded, forget_interactions
+from feedkit.store.interactions import (
+    forget_crowded,
+    forget_interactions,
+    forget_seen,
+    interactions_size,
+)
 from feedkit.store.reading import stream_clock
 from feedkit.store.versions import drop
 from feedkit.store.viewers import forget_viewers
 from feedkit.store.writing import remove_posts
 
 TOMBSTONES = timedelta(hours=72)  # as far back as relays replay
-VERSIONS = timedelta(hours=1)
+RANKINGS = timedelta(hours=1)
 INTERACTIONS = timedelta(days=30)
-CROWDED = timedelta(days=1)  # the same where the store is too large
+CROWDED = timedelta(days=1)  # the same, but for wishes, where the store is too large …
+THEIRS = 0.1  # … and they take more than this part of it
 VIEWERS = timedelta(days=14)  # since they last asked
 UNNAMED = timedelta(hours=1)  # since a running configuration last named a feed
 ABANDONED = timedelta(days=2)  # since a backfill last wrote; the stream is forgotten by then
 # One transaction removes at most so many hits, as many posts, and so much engagement: 1,000 rows.
 HITS, ENGAGEMENTS, ROWS = 250, 500, 1000
-_MANY = 10_000  # posts, after which the database counts anew
+_MANY = 10_000  # posts or interactions, after which the database counts anew
 
 
 class Pruned(Struct):
@@ -57,18 +63,21 @@ def prune(
     stop: Callable[[], bool] = lambda: False,
     most: Mapping[str, int] | None = None,
     size: int = 0,
+    rankings: timedelta = RANKINGS,
 ) -> Pruned:
     """Remove the hits of each feed older than `keep`, or more than `most`; those of feeds not in
     `keep` altogether, once no configuration named them for an hour; the oldest of all where the
     store holds more than `size` bytes (0: any number), interactions before posts; posts left
-    without a hit, old tombstones and old versions. `now`: our clock, µs since 1970. `stop` is
-    asked between transactions."""
+    without a hit, old tombstones, and rankings so long (`rankings`) after the next one. `now`: our
+    clock, µs since 1970. `stop` is asked between transactions."""
     done = Pruned()
     clock = min(now, stream_clock(db))
     while size and _crowded(db, clock, size, done):
         if stop():
             done.finished = False
             return done
+    if done.interactions:
+        sizes.analyze(db, "interactions", "senders")
     done.cut = sizes.too_old(db, size) if size else 0
     for feed_id, name, named_at in db.rows("SELECT id, name, named_at FROM feeds ORDER BY id"):
         if name in keep:
@@ -90,7 +99,7 @@ def prune(
         if stop():
             done.finished = False
             return done
-    while _old_versions(db, now - _us(VERSIONS), done):
+    while _old_versions(db, now - _us(rankings), done):
         if stop():
             done.finished = False
             return done
@@ -197,15 +206,15 @@ def _of_viewers(db: Database, clock: int, done: Pruned) -> bool:
 
 
 def _crowded(db: Database, clock: int, size: int, done: Pruned) -> bool:
-    """Remove interactions where the store holds more than `size` bytes: what one sends must not
-    push posts out. Whether there may be more."""
-    if sizes.used(db) <= size:
+    """Remove interactions where the store holds more than `size` bytes, and these more than their
+    part of it: what one sends must not push posts out. Whether there may be more."""
+    if sizes.used(db) <= size or interactions_size(db) <= size * THEIRS:
         return False
-    gone = forget_interactions(db, clock - _us(CROWDED)) or forget_crowded(db)
-    done.interactions += gone
-    if gone:
+    before = done.interactions
+    done.interactions += forget_seen(db, clock - _us(CROWDED)) or forget_crowded(db)
+    if done.interactions // _MANY > before // _MANY:
         sizes.analyze(db, "interactions", "senders")
-    return gone > 0
+    return done.interactions > before
 
 
 def _old_versions(db: Database, horizon: int, done: Pruned) -> bool:
@@ -213,9 +222,12 @@ def _old_versions(db: Database, horizon: int, done: Pruned) -> bool:
     were made before it; never a feed's latest for everybody."""
     with db.writing():
         old = db.rows(
-            "SELECT v.id FROM versions AS v WHERE v.created_at < ? AND (v.viewer <> '' OR v.id < "
+            # coalesce(replaced_at, created_at) < ?, such that the index serves
+            "SELECT v.id FROM versions AS v WHERE "
+            "(v.replaced_at < ? OR (v.replaced_at IS NULL AND v.created_at < ?)) "
+            "AND (v.viewer <> '' OR v.id < "
             "(SELECT max(id) FROM versions WHERE feed_id = v.feed_id AND viewer = '')) LIMIT ?",
-            (horizon, ROWS // 10),
+            (horizon, horizon, ROWS // 10),
         )
         drop(db, [id for (id,) in old])
     done.versions += len(old)

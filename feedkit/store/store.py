@@ -187,17 +187,22 @@ class Store(AbstractContextManager["Store"]):
     # Rankings
 
     def save_version(
-        self, feed: str, viewer: str, ids: Sequence[int], now: int, recipe: str = ""
-    ) -> int:
+        self, feed: str, viewer: str, ids: Sequence[int], now: int, recipe: str = "",
+        probe: bool = False,
+    ) -> int:  # fmt: skip
         """Keep a ranking of `feed`, for `viewer` (DID) or for everybody (""); its id."""
-        return versions.save_version(self.db, feed, viewer, ids, now, recipe)
+        return versions.save_version(self.db, feed, viewer, ids, now, recipe, probe)
+
+    def keep_version(self, version: int) -> None:
+        """Note that more of a probe's ranking was given than its first post."""
+        versions.keep_version(self.db, version)
 
     def latest_version(self, feed: str, viewer: str = "") -> versions.Version | None:
         """The newest ranking of `feed`."""
         return versions.latest_version(self.db, feed, viewer)
 
     def askers(self, feed: str, most: int) -> int:
-        """How many rankings of `feed` there are that are not for everybody; up to `most`."""
+        """How many there are who have a ranking of `feed` of their own; up to `most`."""
         return versions.askers(self.db, feed, most)
 
     def find_version(self, version: int, feed: str, viewer: str = "") -> versions.Version | None:
@@ -265,9 +270,10 @@ class Store(AbstractContextManager["Store"]):
         stop: Callable[[], bool] = lambda: False,
         most: Mapping[str, int] | None = None,
         size: int = 0,
+        rankings: timedelta = pruning.RANKINGS,
     ) -> pruning.Pruned:
         """Remove what is too old or too much; see `feedkit.store.pruning.prune`."""
-        return pruning.prune(self.db, keep, now, stop, most or {}, size)
+        return pruning.prune(self.db, keep, now, stop, most or {}, size, rankings)
 
     def tidy(self, now: int, stop: Callable[[], bool] = lambda: False) -> tidying.Tidied:
         """Upkeep that can wait; see `feedkit.store.tidying.tidy`."""

@@ -7,13 +7,12 @@ reader has a cursor of are not kept.
 
 from __future__ import annotations
 
-import sys
-from array import array
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from feedkit.store.database import Database
 from feedkit.store.errors import StoreError
+from feedkit.store.packing import pack, unpack
 
 CHUNK = 250  # ids: a page of 100 reads one or two chunks
 EMPTY = 5 * 1_000_000  # µs after which a ranking without posts is made anew: a feed's first one
@@ -22,19 +21,21 @@ QUIET = 5 * 60 * 1_000_000  # µs after which a feed that nobody asks for is ran
 # µs by which a page may be given later than `feeds.asked_at` says: that is noted every 30 seconds,
 # by clocks that need not agree.
 NOTED_LATE = 60 * 1_000_000
-# Rankings kept for one viewer, 8 kB each. The app looks for news once a minute, each look begins a
-# chain, and who reads an older one meanwhile is to find it still there.
-PER_VIEWER = 10
+# Rankings kept for one viewer, 3 kB each: as many as somebody may ask for in an hour who goes on
+# reading an older one. The app's own look for news, once a minute, asks for one post and reads on
+# in none of its rankings: those are counted apart.
+PER_VIEWER, PROBES = 30, 2
 
 
 class Version(NamedTuple):
-    """One ranking. `created_at`: microseconds since 1970; where a later one for everybody replaced
-    it, when that was. `size`: how many posts it holds."""
+    """One ranking. `created_at`: microseconds since 1970. `size`: how many posts it holds.
+    `probe`: only its first post was given, as to the app when it looks for news."""
 
     id: int
     created_at: int
     size: int
     recipe: str
+    probe: bool = False
 
 
 class Recipe(NamedTuple):
@@ -46,16 +47,17 @@ class Recipe(NamedTuple):
 
 
 def save_version(
-    db: Database, feed: str, viewer: str, ids: Sequence[int], now: int, recipe: str = ""
-) -> int:
+    db: Database, feed: str, viewer: str, ids: Sequence[int], now: int, recipe: str = "",
+    probe: bool = False,
+) -> int:  # fmt: skip
     """Keep a ranking of `feed`, for `viewer` (DID) or for everybody (""); its id. The one before
     for everybody goes if it was given to nobody; of those for a viewer the newest few stay."""
     with db.transaction():
         before = [] if viewer else _latest(db, feed)
         made = db.rows(
-            "INSERT INTO versions (feed_id, viewer, created_at, size, recipe) "
-            "SELECT id, ?, ?, ?, ? FROM feeds WHERE name = ? RETURNING id",
-            (viewer, now, len(ids), recipe, feed),
+            "INSERT INTO versions (feed_id, viewer, created_at, size, recipe, probe) "
+            "SELECT id, ?, ?, ?, ?, ? FROM feeds WHERE name = ? RETURNING id",
+            (viewer, now, len(ids), recipe, probe, feed),
         )
         if not made:
             raise StoreError(f"store {db.place}: the feed {feed!r} is not registered")
@@ -63,7 +65,7 @@ def save_version(
         db.many(
             "INSERT INTO chunks (version_id, number, ids) VALUES (?, ?, ?)",
             [
-                (version, start // CHUNK, _pack(ids[start : start + CHUNK]))
+                (version, start // CHUNK, pack(ids[start : start + CHUNK]))
                 for start in range(0, len(ids), CHUNK)
             ],
         )
@@ -71,10 +73,15 @@ def save_version(
             if asked_at < made_at - NOTED_LATE:
                 drop(db, [old])
             else:  # whoever has a cursor of it has had it for no longer than since now
-                db.run("UPDATE versions SET created_at = ? WHERE id = ?", (now, old))
+                db.run("UPDATE versions SET replaced_at = ? WHERE id = ?", (now, old))
         if viewer.startswith("did:"):
-            drop(db, _beyond(db, feed, viewer))
+            drop(db, _beyond(db, feed, viewer, probe))
     return version
+
+
+def keep_version(db: Database, version: int) -> None:
+    """Note that more of a probe's ranking was given than its first post."""
+    db.run("UPDATE versions SET probe = FALSE WHERE id = ?", (version,))
 
 
 def _latest(db: Database, feed: str) -> list[tuple[int, int, int]]:
@@ -87,12 +94,12 @@ def _latest(db: Database, feed: str) -> list[tuple[int, int, int]]:
     )
 
 
-def _beyond(db: Database, feed: str, viewer: str) -> list[int]:
-    """The newest of a viewer's rankings that is one too many."""
+def _beyond(db: Database, feed: str, viewer: str, probe: bool) -> list[int]:
+    """The newest of a viewer's rankings that is one too many, of one kind."""
     found = db.rows(
         "SELECT id FROM versions WHERE feed_id = (SELECT id FROM feeds WHERE name = ?) "
-        "AND viewer = ? ORDER BY id DESC LIMIT 1 OFFSET ?",
-        (feed, viewer, PER_VIEWER),
+        "AND viewer = ? AND probe = ? ORDER BY id DESC LIMIT 1 OFFSET ?",
+        (feed, viewer, probe, PROBES if probe else PER_VIEWER),
     )
     return [id for (id,) in found]
 
@@ -107,7 +114,7 @@ def drop(db: Database, versions: Sequence[int]) -> None:
 def latest_version(db: Database, feed: str, viewer: str = "") -> Version | None:
     """The newest ranking of `feed`."""
     found = db.rows(
-        "SELECT v.id, v.created_at, v.size, v.recipe FROM versions AS v "
+        "SELECT v.id, v.created_at, v.size, v.recipe, v.probe FROM versions AS v "
         "WHERE v.feed_id = (SELECT id FROM feeds WHERE name = ?) AND v.viewer = ? "
         "ORDER BY v.id DESC LIMIT 1",
         (feed, viewer),
@@ -116,9 +123,9 @@ def latest_version(db: Database, feed: str, viewer: str = "") -> Version | None:
 
 
 def askers(db: Database, feed: str, most: int) -> int:
-    """How many rankings of `feed` there are that are not for everybody; counted up to `most`."""
+    """How many there are who have a ranking of `feed` of their own; counted up to `most`."""
     found = db.rows(
-        "SELECT count(*) FROM (SELECT 1 FROM versions WHERE viewer > '' "
+        "SELECT count(*) FROM (SELECT DISTINCT viewer FROM versions WHERE viewer > '' "
         "AND feed_id = (SELECT id FROM feeds WHERE name = ?) LIMIT ?) AS others",
         (feed, most),
     )
@@ -129,7 +136,7 @@ def find_version(db: Database, version: int, feed: str, viewer: str = "") -> Ver
     """The ranking with this id, if it is still kept and is one of `feed` for `viewer`: a cursor
     comes from outside, and may name anybody's."""
     found = db.rows(
-        "SELECT v.id, v.created_at, v.size, v.recipe FROM versions AS v WHERE v.id = ? "
+        "SELECT v.id, v.created_at, v.size, v.recipe, v.probe FROM versions AS v WHERE v.id = ? "
         "AND v.feed_id = (SELECT id FROM feeds WHERE name = ?) AND v.viewer = ?",
         (version, feed, viewer),
     )
@@ -196,18 +203,7 @@ def _chunks(db: Database, version: int, first: int, last: int) -> list[int]:
         "SELECT ids FROM chunks WHERE version_id = ? AND number BETWEEN ? AND ? ORDER BY number",
         (version, first, last),
     )
-    return [number for (packed,) in rows for number in _unpack(packed)]
-
-
-def _pack(ids: Sequence[int]) -> bytes:
-    numbers = array("q", ids)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers.tobytes()
-
-
-def _unpack(packed: bytes) -> array[int]:
-    numbers = array("q", packed)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers
+    ids: list[int] = []
+    for (packed,) in rows:
+        ids += unpack(packed)
+    return ids

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from feedkit.web.backstage import Scope
+from feedkit.web.languages import preferred
 
 MOST_QUERIES = 2_000  # whose meaning is remembered: about 1 kB each
 LONGEST_QUERY = 1_000  # bytes of a query that may be remembered
@@ -29,12 +30,11 @@ NOTHING = Asked("", None)
 
 class Queries:
     """What queries mean. `shared`: the feeds whose pages are the same for everybody, each with
-    whether they depend on the languages that are asked for. `others`: all others that are
-    served."""
+    whether they depend on the languages that are asked for. `served`: all that are."""
 
-    def __init__(self, shared: Mapping[str, bool], others: Collection[str] = ()) -> None:
+    def __init__(self, shared: Mapping[str, bool], served: Collection[str] = ()) -> None:
         self._shared = dict(shared)
-        self._names = {name: name for name in (*shared, *others)}
+        self._names = {*shared, *served}
         self._known: dict[bytes, Asked] = {}
 
     def __call__(self, scope: Scope) -> Asked:
@@ -49,7 +49,7 @@ class Queries:
                 self._known[query] = asked
         if asked.key is not None and self._shared[asked.feed]:
             said = b",".join(value for name, value in scope["headers"] if name == _LANGUAGE)
-            return Asked(asked.feed, (*asked.key, said.decode("latin-1")))
+            return Asked(asked.feed, (*asked.key, *preferred(said.decode("latin-1"))))
         return asked
 
     def _read(self, query: bytes) -> Asked:
@@ -60,7 +60,9 @@ class Queries:
         values = {name: [v for n, v in given if n == name] for name in _NAMES}
         if not values["feed"]:
             return NOTHING
-        name = self._names.get(values["feed"][-1].rpartition("/")[2], "")
+        name = values["feed"][-1].rpartition("/")[2]
+        if name not in self._names:
+            return NOTHING
         if name not in self._shared or any(len(several) > 1 for several in values.values()):
             return Asked(name, None)
         # What is absent differs from what is empty.

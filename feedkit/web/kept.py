@@ -38,12 +38,12 @@ class Pages:
         """Keep a page in place of what was kept for `key`."""
         before = self._pages.pop(key, None)
         if before is not None:
-            self.size -= _size(before)
+            self.size -= _size(key, before)
         self._pages[key] = page
-        self.size += _size(page)
+        self.size += _size(key, page)
         while self.size > MOST:
-            self.size -= _size(self._pages.popitem(last=False)[1])
+            self.size -= _size(*self._pages.popitem(last=False))
 
 
-def _size(page: Kept) -> int:
-    return len(page.answer.body) + OBJECTS
+def _size(key: Key, page: Kept) -> int:
+    return sum(map(len, key)) + len(page.answer.body) + OBJECTS

@@ -17,6 +17,8 @@ from feedkit.store.migrations import (
     m0007_heartbeats,
     m0008_retention,
     m0009_engagements,
+    m0010_replaced,
+    m0011_probes,
 )
 
 MIGRATIONS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
@@ -29,6 +31,8 @@ MIGRATIONS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
     (7, "heartbeats", m0007_heartbeats.STATEMENTS),
     (8, "retention", m0008_retention.STATEMENTS),
     (9, "engagements", m0009_engagements.STATEMENTS),
+    (10, "replaced", m0010_replaced.STATEMENTS),
+    (11, "probes", m0011_probes.STATEMENTS),
 )  # fmt: skip
 
 DIALECTS = {
