@@ -8,13 +8,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
-import msgspec
 
 import feedkit
+from feedkit.asking import Answer, Patience, Trouble
 
 TIMEOUT = 10.0  # seconds for a connection, and between two pieces of an answer
 LONGEST = 30.0  # seconds for an answer
@@ -61,8 +60,8 @@ class AppView(AbstractContextManager["AppView"]):
         patience: float = MOST_PATIENCE,
     ) -> None:
         self.address, self.requests = address, 0
-        self._stop, self._pause, self._longest = stop, pause, longest
-        self._patience = patience
+        self._stop = stop
+        self._patience = Patience(TRIES, pause, wait=patience, longest=longest)
         self._client = httpx.Client(
             timeout=TIMEOUT, headers={"user-agent": f"feedkit/{feedkit.__version__}"}
         )
@@ -75,32 +74,10 @@ class AppView(AbstractContextManager["AppView"]):
 
     def get(self, method: str, params: Mapping[str, str | int | Sequence[str]]) -> dict[str, Any]:
         """What `method` answers. Raises `Gone`, or `Away` after several tries."""
-        ends = time.monotonic() + self._longest
-        for number in range(TRIES):
-            try:
-                status, headers, body = self._once(method, params)
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                problem, peace = f"cannot be asked ({said_by(error)})", 0.0
-            else:
-                answer = object_in(body)
-                if status == 200 and answer is not None:
-                    return answer
-                told = told_by(answer)
-                if status in (400, 404) and answer is not None and _is_definite(answer):
-                    raise Gone(f"{self.address} says: {told}")
-                what = f"status {status}" if status != 200 else "something that is no JSON object"
-                problem = f"answered with {what}" + (f" ({told})" if told else "")
-                if status != 200 and status != 429 and status < 500:
-                    break  # it would say the same again
-                peace = asked_to_wait(headers) if status in (429, 503) else 0.0
-            wait = max(peace, self._pause * 2**number)
-            if wait > self._patience or time.monotonic() + wait > ends:
-                if wait == peace:
-                    problem += f" and wants to be left alone for {wait:.0f} s"
-                break
-            if number < TRIES - 1 and self._stop.wait(wait):
-                break
-        raise Away(f"{self.address} {problem}")
+        try:
+            return self._patience.ask(lambda: self._read(self._once(method, params)), self._stop)
+        except Trouble as trouble:
+            raise Away(f"{self.address} {trouble}") from None
 
     def pages(self, method: str, params: Mapping[str, str | int], key: str) -> Iterator[list[Any]]:
         """The lists under `key`, page by page, to the last. Raises `Gone` or `Away`, also where
@@ -123,7 +100,20 @@ class AppView(AbstractContextManager["AppView"]):
             f"there are more than {MOST_PAGES * PAGE:,} accounts, which is more than feedkit takes"
         )
 
-    def _once(self, method: str, params: Mapping[str, Any]) -> tuple[int, httpx.Headers, bytes]:
+    def _read(self, answer: Answer) -> dict[str, Any]:
+        """The object in `answer`. Raises `Trouble`, or what another try would not change."""
+        found, status = answer.object, answer.status
+        if status == 200 and found is not None:
+            return found
+        if status in (400, 404) and found is not None and _is_definite(found):
+            raise Gone(f"{self.address} says: {answer.told}")
+        what = f"status {status}" if status != 200 else "something that is no JSON object"
+        problem = f"answered with {what}{answer.aside}"
+        if status != 200 and status != 429 and status < 500:
+            raise Away(f"{self.address} {problem}")
+        raise Trouble(problem, answer.peace)
+
+    def _once(self, method: str, params: Mapping[str, Any]) -> Answer:
         self.requests += 1
         ends = time.monotonic() + LONGEST
         body = b""
@@ -135,15 +125,7 @@ class AppView(AbstractContextManager["AppView"]):
                     raise httpx.DecodingError(f"more than {LARGEST:,} bytes")
                 if time.monotonic() > ends or self._stop.is_set():
                     raise httpx.ReadTimeout("it took too long")
-        return answer.status_code, answer.headers, body
-
-
-def object_in(body: bytes) -> dict[str, Any] | None:
-    try:
-        answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return None
-    return answer if isinstance(answer, dict) else None
+        return Answer(answer.status_code, answer.headers, body)
 
 
 def _is_definite(answer: dict[str, Any]) -> bool:
@@ -152,28 +134,3 @@ def _is_definite(answer: dict[str, Any]) -> bool:
         (isinstance(error, str) and _ERRORS.search(error))
         or (isinstance(message, str) and _GONE.search(message))
     )
-
-
-def told_by(answer: dict[str, Any] | None) -> str:
-    said = (answer or {}).get("message") or (answer or {}).get("error")
-    return " ".join(said.split())[:200] if isinstance(said, str) else ""
-
-
-def said_by(error: Exception) -> str:
-    """`[Errno -2] Name or service not known` without its number; timeouts often say nothing."""
-    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
-
-
-def asked_to_wait(headers: httpx.Headers) -> float:
-    """Seconds, from Retry-After (seconds or a date) or ratelimit-reset (seconds since 1970)."""
-    after, reset = headers.get("retry-after", ""), headers.get("ratelimit-reset", "")
-    try:
-        if after.isascii() and after.isdigit():
-            return float(after)
-        if after:
-            return max(0.0, parsedate_to_datetime(after).timestamp() - time.time())
-        if reset.isascii() and reset.isdigit():
-            return max(0.0, float(reset) - time.time())
-    except (ValueError, OverflowError):
-        pass
-    return 0.0

@@ -34,9 +34,10 @@ def duration_text(duration: timedelta) -> str:
     return f"{seconds:g}s"
 
 
-def roughly(seconds: float) -> str:
-    """A stretch of time as a person says it: `40 seconds`, `12 minutes`, `3 hours`, `2 days`."""
+def roughly(seconds: float, unit: str = "seconds") -> str:
+    """A stretch of time as a person says it: `40 seconds`, `12 minutes`, `3 hours`, `2 days`.
+    `unit`: how seconds are called."""
     for size, name in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {name}"
-    return f"{max(seconds, 0):.0f} seconds"
+    return f"{max(seconds, 0):.0f} {unit}"

@@ -19,6 +19,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from feedkit.extras import require
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -51,6 +53,12 @@ def folder(model: str) -> Path:
     if config.get("model_type") != "bert" or config.get("hidden_act") != "gelu":
         raise ValueError(f"{found} holds a {config.get('model_type')}, not a BERT; {_WITH}")
     return found
+
+
+def check(model: str) -> None:
+    """Raises ValueError, with the remedy, where `model` or what runs it is not installed."""
+    require("semantic", "numpy", "safetensors", "tokenizers")
+    folder(model)
 
 
 @lru_cache(maxsize=4)

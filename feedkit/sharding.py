@@ -100,6 +100,11 @@ def numbered_shard(environ: Mapping[str, str]) -> Shard | None:
         )
     if of == 1:
         return None
+    if name.startswith("run."):  # `heroku run`: it would be the same as the worker of its number
+        raise ValueError(
+            f"{SHARDS}={of}, but this process is {name} ({variable}), none of the workers: say "
+            "--shard, or unset it for this process"
+        )
     if not number:
         called = f"{variable} is {name!r}" if name else f"neither {' nor '.join(_NAMES)} is set"
         raise ValueError(

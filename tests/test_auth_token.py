@@ -11,6 +11,7 @@ from pathlib import Path
 import libipld
 import pytest
 from _plc import NOW, SERVICE_DID, SKELETON, Account, FakePLC, base64url, plc_did
+from _trials import trials
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -399,7 +400,7 @@ def shut():
     return Authenticator(service(), now=lambda: NOW)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=trials(300), deadline=None)
 @given(text=st.text() | st.builds("Bearer {}".format, st.text()))
 @example("Bearer " + "." * 5000)
 @example("Bearer \x00.\x00.\x00")
@@ -407,7 +408,7 @@ def test_any_header(shut, text):
     assert only_two(shut, text) is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=trials(300), deadline=None)
 @given(head=st.binary(max_size=60), body=st.binary(max_size=60), signature=st.binary(max_size=70))
 def test_any_parts(shut, head, body, signature):
     assert (
@@ -416,7 +417,9 @@ def test_any_parts(shut, head, body, signature):
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=trials(300),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     header=st.dictionaries(st.sampled_from(["alg", "typ", "kid", "crit"]), JSON, max_size=1),
@@ -427,7 +430,7 @@ def test_any_claims(auth, header, claims):
     assert only_two(auth, f"Bearer {ALICE.token(header, **claims)}") in (None, ALICE.did)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=trials(300), deadline=None)
 @given(place=st.integers(0, 10_000), letter=st.sampled_from("ABCxyz019-_.= \n"))
 def test_any_changed_letter(shut, plc, place, letter):
     token = ALICE.token()
@@ -439,7 +442,7 @@ def test_any_changed_letter(shut, plc, place, letter):
         assert only_two(auth, f"Bearer {changed}") is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=trials(300), deadline=None)
 @given(document=JSON | st.fixed_dictionaries({"id": st.just(ALICE.did), "verificationMethod": JSON | st.lists(
     st.fixed_dictionaries({"id": st.just("#atproto")}, optional={
         "type": st.sampled_from(["Multikey", "EcdsaSecp256k1VerificationKey2019", "EcdsaSecp256r1VerificationKey2019"]) | JSON,

@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 import pytest
+from _trials import trials
 from msgspec.structs import replace
 
 from feedkit import All, AtLeastOf, Everything, Filter, Keywords, Not, Post, QuotedPost, SameAs
@@ -78,7 +79,7 @@ def without_unknowns(filter: Filter, features: dict[str, Any]) -> Filter:
 def test_an_early_verdict_is_the_final_one(seed: int) -> None:
     rnd = random.Random(seed)
     early = late = open_to_the_end = 0
-    for _ in range(5000):
+    for _ in range(trials(5000)):
         filter = tree(rnd, 3)
         final = {word: rnd.choice((True, False, None)) for word in WORDS}
         shown = post(rnd.choice(("a heron", "nothing")))
@@ -102,9 +103,9 @@ def test_an_early_verdict_is_the_final_one(seed: int) -> None:
                      for p in filter.walk()):  # fmt: skip
             late += 1
             assert without_unknowns(filter, final).decide(shown) is said
-    assert early > 1000
-    assert late > 1000
-    assert open_to_the_end > 100
+    assert early > trials(1000)
+    assert late > trials(1000)
+    assert open_to_the_end > trials(100)
 
 
 def test_only_what_a_verdict_depends_on_is_asked_for() -> None:

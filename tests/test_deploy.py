@@ -175,6 +175,13 @@ def test_a_file_has_no_shards(project, text, environ):
     assert "name a PostgreSQL" in told.remedy
 
 
+@pytest.mark.parametrize("said", [{SHARDS: ""}, {SHARDS: "01"}, {"FEEDKIT_SHARD": "1/1"}])
+def test_one_reader_may_write_a_file(project, said):
+    config = changed("store: ${DATABASE_URL:-sqlite:///feedkit.db}", "store: sqlite:///feedkit.db")
+    found = advice(project, said, Procfile=GOOD["Procfile"], config=config)
+    assert not [one for one in found if "into SQLite" in one.said]
+
+
 @pytest.mark.parametrize(
     "text",
     [

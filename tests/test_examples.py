@@ -134,6 +134,17 @@ def test_a_ranker_that_fails_is_named(tmp_path):
     assert "sour failed: ZeroDivisionError" in said
 
 
+def told_of_odd(tmp_path, method, given):
+    """What is said of a ranker whose `method` returns `given`."""
+    (tmp_path / "feeds").mkdir()
+    (tmp_path / "feeds" / "odd.py").write_text(
+        'from feedkit import Ranker\n\n\nclass Odd(Ranker):\n    """Odd."""\n\n'
+        f"    def {method}:\n        return {given}\n"
+    )
+    (told,) = problems(tmp_path, "filter: reply\nrank: odd\norder: [a, b]").values()
+    return told
+
+
 @pytest.mark.parametrize(
     ("score", "said"),
     [
@@ -143,12 +154,7 @@ def test_a_ranker_that_fails_is_named(tmp_path):
     ],
 )
 def test_a_score_that_is_none_is_told(tmp_path, score, said):
-    (tmp_path / "feeds").mkdir()
-    (tmp_path / "feeds" / "odd.py").write_text(
-        'from feedkit import Ranker\n\n\nclass Odd(Ranker):\n    """Odd."""\n\n'
-        f"    def score(self, post, request):\n        return {score}\n"
-    )
-    (told,) = problems(tmp_path, "filter: reply\nrank: odd\norder: [a, b]").values()
+    told = told_of_odd(tmp_path, "score(self, post, request)", score)
     assert told == f"{tmp_path}/config.yaml:3: {said}"
 
 
@@ -157,12 +163,7 @@ def test_a_score_that_is_none_is_told(tmp_path, score, said):
     [("None", "odd failed: TypeError"), ("[1.0]", "odd gave 1 scores to 2 posts")],
 )
 def test_a_ranker_that_gives_no_list_of_scores_is_told(tmp_path, given, said):
-    (tmp_path / "feeds").mkdir()
-    (tmp_path / "feeds" / "odd.py").write_text(
-        'from feedkit import Ranker\n\n\nclass Odd(Ranker):\n    """Odd."""\n\n'
-        f"    def score_many(self, posts, request):\n        return {given}\n"
-    )
-    (told,) = problems(tmp_path, "filter: reply\nrank: odd\norder: [a, b]").values()
+    told = told_of_odd(tmp_path, "score_many(self, posts, request)", given)
     assert told.startswith(f"{tmp_path}/config.yaml:3: {said}")
 
 

@@ -9,7 +9,8 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from hypothesis import given
+from _trials import trials
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from storing import account, apply, at, deleted, engaged, uri, written
 
@@ -109,6 +110,7 @@ def makes(terms, value):
 
 
 @pytest.mark.parametrize("ranker", MADE, ids=repr)
+@settings(max_examples=trials(100))
 @given(posts=POSTS)
 def test_the_terms_make_the_score(ranker, posts):
     scores = ranker.score_many(posts, request())

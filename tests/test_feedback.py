@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from _trials import trials
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from storing import at, clear, did, uri, us
@@ -216,7 +217,9 @@ JSON = st.recursive(
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=trials(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(JSON | st.lists(JSON).map(lambda sent: {"interactions": sent}))
 def test_whatever_is_sent_is_kept_or_refused(store, sent):

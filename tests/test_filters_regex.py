@@ -4,6 +4,7 @@ import re
 import time
 
 import pytest
+from _trials import trials
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -185,7 +186,7 @@ def holds(pattern):
         reject()
 
 
-@settings(max_examples=300, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=trials(300), suppress_health_check=list(HealthCheck), deadline=None)
 @given(PATTERN, st.booleans(), st.sampled_from(["re2", "backtracking"]), MARKS, st.data())
 def test_the_index_never_loses_a_pattern(pattern, case, engine, marks, data):
     try:

@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
+from _trials import trials
 from storing import (
     ALL,
     Step,
@@ -157,7 +158,7 @@ def rewound(steps: list[Step], chance: random.Random) -> list[Step]:
 
 
 def seeds(sqlite: int, postgresql: int, store: Store) -> range:
-    return range(sqlite if store.db.sqlite else postgresql)
+    return range(trials(sqlite if store.db.sqlite else postgresql))
 
 
 def test_where_batches_are_cut_changes_nothing(store: Store) -> None:
@@ -184,7 +185,7 @@ def test_what_is_replayed_changes_nothing(store: Store) -> None:
             got = contents(store)
             # Tombstones are how it is done, not what is promised: a replay may leave one more.
             assert got | {"tombstones": 0} == want | {"tombstones": 0}, f"seed {seed}"
-    assert replayed > 100
+    assert replayed > trials(100)
 
 
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)

@@ -27,6 +27,7 @@ LAYERS = {
         "sentences",
         "orphans",
         "sharding",
+        "wording",
     ],
     1: [
         "accounts",
@@ -45,6 +46,7 @@ LAYERS = {
     4: ["sources", "store"],
     5: [
         "auth",
+        "asking",
         "appview",
         "identity",
         "people",

@@ -320,12 +320,13 @@ def test_camps_part_everybody_in_any_order(likes, chance):
 @pytest.mark.parametrize(
     "ranker",
     [
-        Trending(), Trending("10m", calm=0.001, likes=-3, quotes=1e6), Bridging(), Bridging(5),
+        Trending("10m", calm=0.001, likes=-3, quotes=1e6), Bridging(5),
         Blend([BlendPart(ranker=Bridging(), weight=2), BlendPart(ranker=Trending())]),
     ],
     ids=repr,
 )  # fmt: skip
 def test_the_contract(ranker):
+    """With their defaults they are tried among all built-in plugins."""
     check_plugin(ranker)
 
 

@@ -73,6 +73,7 @@ def test_the_runner_numbers_its_processes(environ, shard):
         ("DYNO=worker FEEDKIT_SHARDS=2", "DYNO is 'worker', where it should be such as worker.2"),
         ("DYNO=web.0 FEEDKIT_SHARDS=2", "DYNO is 'web.0'"),
         ("DYNO=worker.3 FEEDKIT_SHARDS=2", "but this process is worker.3 (DYNO): set FEEDKIT_SH"),
+        ("DYNO=run.2 FEEDKIT_SHARDS=2", "but this process is run.2 (DYNO), none of the workers"),
         ("DYNO=worker.2 FEEDKIT_SHARDS=1", "FEEDKIT_SHARDS=1, but this process is worker.2"),
         ("DYNO=worker.2 FEEDKIT_SHARDS=1/2", "'1/2' is no number of shards"),
         ("DYNO=worker.2 FEEDKIT_SHARDS=0", "'0' is no number of shards"),

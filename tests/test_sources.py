@@ -51,6 +51,7 @@ from feedkit.event import Disengaged, Frame, PostWritten
 from feedkit.settings import Stream
 from feedkit.sources import Source, open_source
 from feedkit.sources.jetstream_wire import jetstream_frame
+from feedkit.sources.live import LiveSource
 from feedkit.sources.position import DAY, HOUR, MINUTE, Position, StartedOver
 from feedkit.sources.replay import Replay
 from feedkit.sources.syntax import moment
@@ -106,6 +107,23 @@ def notice(kind: str, name: str, final: bool) -> bytes:
 
 
 both = pytest.mark.parametrize("kind", ["jetstream", "firehose"])
+
+
+def test_a_connection_that_stands_is_no_problem_though_nothing_comes() -> None:
+    refused: list[str] = []
+
+    def answer(connection: ServerConnection, request: Any) -> Any:
+        refused.append(source.problem)
+        return http(503) if len(refused) == 1 else None
+
+    stop = threading.Event()
+    with server(sends(), answer=answer) as running:
+        source = open_source(settings("jetstream", running.url), frozenset())
+        assert isinstance(source, LiveSource)
+        for _ in source.frames(None, 0, stop):
+            if running.connections:
+                break
+        assert (len(refused), "503" in refused[-1], source.problem) == (2, True, "")
 
 
 # ---- what is asked for

@@ -6,6 +6,7 @@ from itertools import pairwise
 from random import Random
 
 import pytest
+from _trials import trials
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from storing import DAY, account, apply, at, clear, did, engaged, uri, us, written
@@ -129,7 +130,9 @@ PEOPLE, POSTS = ("eve", "ben", "cat", "dan", "fay"), ("p", "q", "r", "s", "t", "
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=trials(25, 2),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     pairs=st.lists(

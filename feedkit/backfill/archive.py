@@ -11,7 +11,8 @@ from atproto_jetstream.archive import SegmentHeader, read_sealed_header
 from atproto_jetstream.exceptions import JetstreamError
 from msgspec import Struct
 
-from feedkit.backfill.asking import LARGEST, Answer, Asking, NoArchive, Rewritten
+from feedkit.asking import Answer
+from feedkit.backfill.asking import LARGEST, Asking, NoArchive, Rewritten
 
 PIECE = 8 * 2**20  # bytes of a segment fetched at once
 HEADER = 256  # bytes before the first block of a segment
@@ -184,12 +185,3 @@ def _size(held: bytearray) -> int | None:
     if not 0 < size <= LARGEST:
         raise Damaged(f"it says that it has {size:,} bytes")
     return size
-
-
-def size_text(number: float) -> str:
-    """A number of bytes for people: `1.2 GB`."""
-    for unit in ("bytes", "kB", "MB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} GB"

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from msgspec import Struct
 
-from feedkit.backfill.archive import Archive, size_text
+from feedkit.backfill.archive import Archive
 from feedkit.backfill.asking import PATIENCE, PAUSE, Asking, NoArchive
 from feedkit.backfill.filling import DONE, Filling, NotPossible, Outcome
 from feedkit.backfill.rewound import Refused
@@ -18,6 +18,7 @@ from feedkit.backfill.staging import Staging, Stopped, now_us
 from feedkit.backfill.stretch import Within
 from feedkit.backfill.sweep import Sweep
 from feedkit.store.staging import Run
+from feedkit.wording import size_text
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,8 @@ class Archived:
 
         while True:
             if not run.settled and run.place != DONE:
-                run, cut = self._swept(staging, run, within)
+                run, begins_later = self._swept(staging, run, within)
+                cut = cut or begins_later
             try:
                 filling.stretch(staging, run, within).read()
                 return Outcome(staging.counts["hits"], cut)
@@ -90,7 +92,7 @@ class Archived:
             try:
                 return sweep.read(DONE), sweep.cut
             except (NoArchive, Stopped):
-                log.info("%s were fetched from the archive", size_text(archive.spent))
+                log.info("%s were fetched from the archive", size_text(archive.spent, 1))
                 raise
             finally:
                 self.fetched += archive.spent

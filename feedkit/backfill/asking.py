@@ -7,13 +7,13 @@ import logging
 import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
 import feedkit
-from feedkit.appview import asked_to_wait, object_in, said_by, told_by
+from feedkit.asking import Answer, Patience, Trouble
 from feedkit.backfill.staging import Stopped
 
 log = logging.getLogger(__name__)
@@ -34,14 +34,6 @@ class NoArchive(Exception):
 
 class Rewritten(Exception):
     """A segment is no longer what was planned."""
-
-
-class Answer(NamedTuple):
-    """What came of a question: the status is 200, 206 or 416."""
-
-    status: int
-    headers: httpx.Headers
-    body: bytes
 
 
 class Asking(AbstractContextManager["Asking"]):
@@ -66,7 +58,8 @@ class Asking(AbstractContextManager["Asking"]):
         self.host = parts.netloc.rpartition("@")[2]
         self.bytes = 0
         self._base = f"{scheme}://{parts.netloc}{folder}/{PREFIX}"
-        self._stop, self._pause, self._patience = stop, pause, patience
+        self._stop = stop
+        self._patience = Patience(TRIES, pause, waits=patience, quota=True)
         self._client = httpx.Client(
             timeout=TIMEOUT,
             headers={
@@ -86,36 +79,28 @@ class Asking(AbstractContextManager["Asking"]):
         body: Mapping[str, Any] | None = None,
         more: Mapping[str, str] | None = None,
     ) -> Answer:
-        """An answer, after as many tries and as much waiting as it takes. Raises `NoArchive`,
-        `Rewritten`, and `Stopped` when `stop` is set."""
-        waited, tries = 0.0, 0
-        while True:
-            peace = 0.0
-            try:
-                answer = self._once(method, params, body, more or {})
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                problem = f"cannot be asked ({said_by(error)})"
-            else:
-                if answer.status in (200, 206, 416):
-                    return answer
-                said = told_by(object_in(answer.body))
-                told = f" ({said})" if said else ""
-                problem = f"answered {method} with status {answer.status}{told}"
-                self._check(method, answer.status, problem, told)
-                if answer.status in (429, 503):
-                    peace = asked_to_wait(answer.headers)
-            tries += not peace
-            wait = max(peace, self._pause * 2 ** max(tries - 1, 0))
-            waited += wait
-            if tries >= TRIES or waited > self._patience:
-                left = f" and wants to be left alone for {peace:.0f} s" if peace else ""
-                raise NoArchive(
-                    f"{self.host} {problem}{left}; what was found is kept: run this again to go on"
-                )
-            if peace:
-                log.info("%s %s: waiting %.0f s", self.host, problem, peace)
-            if self._stop.wait(wait):
-                raise Stopped
+        """An answer of status 200, 206 or 416, after as many tries and as much waiting as it
+        takes. Raises `NoArchive`, `Rewritten`, and `Stopped` when `stop` is set."""
+
+        def once() -> Answer:
+            answer = self._once(method, params, body, more or {})
+            if answer.status in (200, 206, 416):
+                return answer
+            problem = f"answered {method} with status {answer.status}{answer.aside}"
+            self._check(method, answer.status, problem, answer.aside)
+            raise Trouble(problem, answer.peace)
+
+        def on_wait(problem: str, seconds: float) -> None:
+            log.info("%s %s: waiting %.0f s", self.host, problem, seconds)
+
+        try:
+            return self._patience.ask(once, self._stop, on_wait)
+        except Trouble as trouble:
+            if self._stop.is_set():
+                raise Stopped from None
+            raise NoArchive(
+                f"{self.host} {trouble}; what was found is kept: run this again to go on"
+            ) from None
 
     def _check(self, method: str, status: int, problem: str, told: str) -> None:
         """Raise for what another try would not change."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import NamedTuple
 
-from feedkit.backfill.archive import Archive, Damaged, Unit, size_text
+from feedkit.backfill.archive import Archive, Damaged, Unit
 from feedkit.backfill.asking import NoArchive, Rewritten
 from feedkit.backfill.segments import COLLECTIONS, frames
 from feedkit.backfill.staging import Staging, Stopped
@@ -13,6 +13,7 @@ from feedkit.backfill.stretch import OnProgress, Within
 from feedkit.event import PostWritten
 from feedkit.sources.syntax import moment
 from feedkit.store.staging import Reached, Run
+from feedkit.wording import size_text
 
 WRITE_EVERY = 0.5  # seconds
 TELL_EVERY = 0.5  # seconds
@@ -63,11 +64,12 @@ class Sweep:
         self.cut = False
 
     def read(self, done: str) -> Run:
-        """Read to the end, which is told by `done` as the place. Raises `NoArchive`, `Stopped`;
-        what was read is written by then."""
+        """Read to the end, which is told by `done` as the place. Raises `NoArchive`, and what was
+        read is written by then; `Stopped`, and what came after the last write (`WRITE_EVERY`) is
+        fetched again the next time."""
         run = self._run
         try:
-            if run.cursor or self._begin():
+            if self._begin():
                 self._to_the_end()
         except NoArchive:
             self._write(" ".join(map(str, self._place)))
@@ -76,15 +78,18 @@ class Sweep:
         return run._replace(cursor=self._cursor, time=self._time, place=done)
 
     def _begin(self) -> bool:
-        """Find the number with which to begin; whether the archive has anything of that time."""
+        """Find the number with which to begin, unless an earlier run did; whether the archive has
+        anything of that time."""
         first = True
         for segment in self._archive.segments():
+            self.cut = first and segment.min_witnessed_at > self._run.since
+            if self._cursor:
+                return True
             if segment.max_witnessed_at >= self._run.since:
-                self.cut = first and segment.min_witnessed_at > self._run.since
                 self._cursor = max(segment.min_seq - 1, 0)
                 return True
             first = False
-        return False
+        return bool(self._cursor)
 
     def _to_the_end(self) -> None:
         before, tries = self._where, 1
@@ -152,7 +157,7 @@ class Sweep:
             self._told = now
             whole = max(self._until - self._run.since, 1)
             done = min(max((self._time - self._run.since) / whole, 0.0), 1.0)
-            self._on_progress(done, f"{self._moment}, {size_text(self._archive.spent)} fetched")
+            self._on_progress(done, f"{self._moment}, {size_text(self._archive.spent, 1)} fetched")
         if self._staging.stop.is_set():
             raise Stopped
 

@@ -199,21 +199,21 @@ def _key() -> str:
 
 
 def _archive(filling: Filling, feeds: str, span: timedelta, key: str, dry_run: bool) -> None:
-    from feedkit.backfill.archive import size_text
     from feedkit.backfill.archiving import Archived
     from feedkit.sources.syntax import moment
+    from feedkit.wording import size_text
 
     archived = Archived(filling, key)
     if not dry_run:
         _tell(feeds, "the archive", archived.fill(span))
-        click.echo(f"{size_text(archived.fetched)} were fetched from the archive", err=True)
+        click.echo(f"{size_text(archived.fetched, 1)} were fetched from the archive", err=True)
         return
     planned = archived.plan(span)
     parts = [count(planned.segments, "whole segment")] if planned.segments else []
     if planned.blocks:
         parts.append(f"{count(planned.blocks, 'block')} of {count(planned.parted, 'segment')}")
     since = moment(planned.since).isoformat(" ", "seconds")
-    most = f", {size_text(planned.bytes)} at most" if parts else ""
+    most = f", {size_text(planned.bytes, 1)} at most" if parts else ""
     begun = "goes on with what was begun: " if planned.begun else ""
     click.echo(
         f"{feeds}: {begun}{' and '.join(parts) or 'nothing to fetch from the archive'}{most}, "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 import feedkit
 from feedkit.logs import WrongSetting, write_log
+from feedkit.wording import listed
 
 if TYPE_CHECKING:
     from feedkit.settings import FeedConfig, Service
@@ -66,14 +67,8 @@ def feed_called(service: Service, name: str) -> FeedConfig:
         return service.feeds[name]
     from feedkit.config.problems import did_you_mean, shorten
 
-    hint = did_you_mean(name, service.feeds) or f"; it has {_listed(service.feeds)}"
+    hint = did_you_mean(name, service.feeds) or f"; it has {listed(sorted(service.feeds))}"
     raise Mistake(f"{service.path}: no feed is called {shorten(name)}{hint}")
-
-
-def _listed(names: Iterable[str]) -> str:
-    shown = sorted(names)
-    more = f" and {len(shown) - 10} more" if len(shown) > 10 else ""
-    return ", ".join(shown[:10]) + more
 
 
 def count(number: int, noun: str) -> str:

@@ -12,6 +12,7 @@ import click
 
 from feedkit.cli.group import cli, count, load, open_checked, with_config
 from feedkit.duration import roughly
+from feedkit.wording import size_text
 
 if TYPE_CHECKING:
     from feedkit.heartbeat.figures import Figures
@@ -57,8 +58,8 @@ def _lines(said: Status, place: str) -> Iterator[str]:
         used = _memory(one.figures.memory)
         yield f"web {one.beat.name}: {count(asked, 'page')} asked for, {used}"
         yield from _errors(one.figures)
-    free = "" if said.free is None else f"; {_bytes(said.free)} free on its disk"
-    yield f"store {place}: {_bytes(seen.bytes)}, {count(said.stats.posts, 'post')}{free}"
+    free = "" if said.free is None else f"; {size_text(said.free)} free on its disk"
+    yield f"store {place}: {size_text(seen.bytes)}, {count(said.stats.posts, 'post')}{free}"
     yield ""
     for problem in said.problems:
         yield f"✗ {problem}"
@@ -156,12 +157,4 @@ def _moment(us: int) -> str:
 
 
 def _memory(number: int) -> str:
-    return f"{_bytes(number)} of memory"
-
-
-def _bytes(number: float) -> str:
-    for unit in ("bytes", "kB", "MB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}"
-        number /= 1000
-    return f"{number:.1f} GB"
+    return f"{size_text(number)} of memory"

@@ -11,9 +11,3 @@ class Advice(NamedTuple):
     serious: bool
     said: str
     remedy: str
-
-
-def listed(names: list[str]) -> str:
-    """The first ten of `names`, and how many more there are."""
-    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return ", ".join(names[:10]) + more

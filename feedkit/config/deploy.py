@@ -9,13 +9,14 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from feedkit.config.advice import Advice, listed
+from feedkit.config.advice import Advice
 from feedkit.config.problems import Problems
 from feedkit.config.readers import readers
 from feedkit.config.written import read
 from feedkit.config.yamltree import MappingNode, Scalar
 from feedkit.duration import duration_text
 from feedkit.settings import Network, Service
+from feedkit.wording import listed
 
 # Domains that stand for others in examples (RFC 2606, RFC 6761), and the machine's own.
 _MADE_UP = re.compile(

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from feedkit.config.advice import Advice, listed
+from feedkit.config.advice import Advice
 from feedkit.sharding import SHARDS, Shard, numbered_shard, parse_shard
+from feedkit.wording import listed
 
 READERS = ("run", "worker", "ingest")  # the commands that read the stream
 _ONE = "FEEDKIT_SHARD"
@@ -45,12 +46,21 @@ def readers(
     if shards and not wrong:
         yield from _complete(file, shards, whole)
     yield from _environment(file, whole, shards, environ)
-    if sqlite and (shards or environ.get(_ONE) or environ.get(SHARDS, "1").strip() != "1"):
+    if sqlite and (shards or _several(environ)):
         yield Advice(
             True,
             "several processes shall read the stream into SQLite, which one process writes",
             f"leave --shard, {_ONE} and {SHARDS} out, or name a PostgreSQL under store:",
         )
+
+
+def _several(environ: Mapping[str, str]) -> bool:
+    """Whether the environment makes the process one of several, where it can be read at all."""
+    one, of = environ.get(_ONE, "").strip(), environ.get(SHARDS, "").strip()
+    try:
+        return parse_shard(one).of > 1 if one else int(of or 1) > 1
+    except ValueError:
+        return False
 
 
 def _complete(file: Path, shards: Mapping[str, Shard], whole: list[str]) -> Iterator[Advice]:

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
-import msgspec
 
 import feedkit
+from feedkit.asking import object_in
 from feedkit.doctor.verdict import NoAnswer
 
 LONGEST = 8.0  # seconds for an answer
@@ -54,11 +54,7 @@ class Answer(NamedTuple):
     @property
     def object(self) -> dict[str, Any]:
         """The JSON object in it; empty where there is none."""
-        try:
-            found = msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            return {}
-        return found if isinstance(found, dict) else {}
+        return object_in(self.body) or {}
 
     @property
     def told(self) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from feedkit.doctor.verdict import Verdict, bad, good, listed, split
+from feedkit.doctor.verdict import Verdict, bad, good, split
 from feedkit.doctor.visit import Visit
 from feedkit.store import StoreError
 from feedkit.store.schema import NEWEST
+from feedkit.wording import listed, size_text
 
 ROOM = 500_000_000  # bytes that must be free: a few hours of a busy service and its WAL
 
@@ -51,11 +52,11 @@ def disk(visit: Visit) -> Verdict:
     path = Path(store.db.driver.database)
     free = shutil.disk_usage(path.parent).free
     size = sum(one.stat().st_size for one in path.parent.glob(f"{path.name}*") if one.is_file())
-    said = f"{_bytes(free)} free beside a database of {_bytes(size)}"
+    said = f"{size_text(free)} free beside a database of {size_text(size)}"
     if free < ROOM:
         return bad(
             said,
-            f"free at least {_bytes(ROOM)}, or keep posts for less time (`keep:`); a full disk "
+            f"free at least {size_text(ROOM)}, or keep posts for less time (`keep:`); a full disk "
             "stops the ingest",
         )
     return good(said)
@@ -82,11 +83,3 @@ def filling(visit: Visit, name: str) -> str:
         f"{known}wait until somebody writes what it takes; `feedkit why --text 'such a post' "
         f"{name}` tries its filter"
     )
-
-
-def _bytes(number: float) -> str:
-    for unit in ("bytes", "kB", "MB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}"
-        number /= 1000
-    return f"{number:.1f} GB"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from feedkit.doctor.asking import Answer
-from feedkit.doctor.verdict import NoAnswer, Unasked, Verdict, bad, good, listed, split, unknown
+from feedkit.doctor.verdict import NoAnswer, Unasked, Verdict, bad, good, split, unknown
 from feedkit.doctor.visit import Visit, xrpc
 from feedkit.identity import Unresolved
 from feedkit.publish.errors import PublishError
@@ -15,6 +15,7 @@ from feedkit.publish.steps import Pictures, mentioned, step_for
 from feedkit.publish.wording import lines
 from feedkit.settings import REFUSE, FeedConfig
 from feedkit.sources.syntax import is_post_uri
+from feedkit.wording import listed
 
 SLOW = 5.0  # seconds, after which the AppView may have given up
 

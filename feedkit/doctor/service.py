@@ -6,9 +6,10 @@ import time
 from email.utils import parsedate_to_datetime
 
 from feedkit.doctor.asking import Answer
-from feedkit.doctor.verdict import NoAnswer, Verdict, age, bad, good, listed, unknown
+from feedkit.doctor.verdict import NoAnswer, Verdict, age, bad, good, unknown
 from feedkit.doctor.visit import Visit, endpoint_of, xrpc
 from feedkit.publish.records import COLLECTION
+from feedkit.wording import listed
 
 SKEW = 30.0  # seconds: half of what a viewer's token lives
 

@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 
 from feedkit.doctor.asking import Answer
 from feedkit.doctor.service import now_us
-from feedkit.doctor.verdict import NoAnswer, Verdict, age, bad, good, listed, unknown
+from feedkit.doctor.verdict import NoAnswer, Verdict, age, bad, good, unknown
 from feedkit.doctor.visit import Visit
 from feedkit.ranking import by_keyset, recipe
 from feedkit.settings import STREAMS
 from feedkit.sources import open_source
 from feedkit.store import Recipe, Store
+from feedkit.wording import listed
 
 SECOND, DAY = 1_000_000, 86_400_000_000  # microseconds
 LAG = 60 * SECOND

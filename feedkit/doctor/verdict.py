@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from feedkit.duration import roughly
+
 
 class Verdict(NamedTuple):
     """`ok`: True, False, or None where it could not be found out; `said`: what was found;
@@ -46,13 +48,4 @@ def split(error: Exception, ok: bool | None = False) -> Verdict:
 
 def age(seconds: float) -> str:
     """A stretch of time as a person says it: `40 s`, `12 minutes`, `3 hours`, `2 days`."""
-    for size, name in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {name}"
-    return f"{max(seconds, 0):.0f} s"
-
-
-def listed(names: list[str]) -> str:
-    """The first ten of `names`."""
-    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return ", ".join(names[:10]) + more
+    return roughly(seconds, "s")

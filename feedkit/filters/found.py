@@ -63,7 +63,8 @@ class _Between(Filter):
             raise ValueError("needs least, most, or both")
         if self.least is not None and self.most is not None and self.most < self.least:
             raise ValueError(
-                f"asks for at least {self.least:g} and at most {self.most:g}; no post could match"
+                f"asks for at least {self.least:.15g} and at most {self.most:.15g}; "
+                "no post could match"
             )
         return self
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Self
 from pydantic import AfterValidator, model_validator
 
 from feedkit import sentences
-from feedkit.extras import require
 from feedkit.filters.found import MISSING
 from feedkit.plugin import Field, Filter
 from feedkit.post import Post
@@ -62,8 +61,7 @@ class SimilarTo(Filter):
 
     @model_validator(mode="after")
     def _installed(self) -> Self:
-        require("semantic", "numpy", "safetensors", "tokenizers")
-        sentences.folder(self.model)
+        sentences.check(self.model)
         return self
 
     @property

@@ -9,7 +9,6 @@ from pydantic import PrivateAttr, model_validator
 
 from feedkit import sentences
 from feedkit.context import Context
-from feedkit.extras import require
 from feedkit.plugin import Field, Hydrator
 from feedkit.post import Post
 from feedkit.text import without_addresses
@@ -39,8 +38,7 @@ class SentenceVector(Hydrator):
 
     @model_validator(mode="after")
     def _installed(self) -> Self:
-        require("semantic", "numpy", "safetensors", "tokenizers")
-        sentences.folder(self.model)
+        sentences.check(self.model)
         return self
 
     def load(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from atproto_client.models.dot_dict import DotDict
 from atproto_client.request import Request
 from atproto_core.exceptions import AtProtocolError
 
+from feedkit.asking import said_by
 from feedkit.publish.errors import PublishError
 from feedkit.publish.plan import Stored
 from feedkit.publish.publishers import Publisher
@@ -199,8 +199,7 @@ class Repo(AbstractContextManager["Repo"]):
         return f"{self.publisher.name}: its PDS {self.publisher.pds}"
 
     def _said(self, error: BaseException) -> str:
-        said = re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
-        return self._clean(said)
+        return self._clean(said_by(error))
 
     def _clean(self, said: str) -> str:
         """A server's words on one line; should they hold the password, without it."""

@@ -61,7 +61,7 @@ class LiveSource:
         for message in socket.messages():
             if not isinstance(message, bytes):
                 if isinstance(message, Opened):
-                    works = False
+                    works, self.problem = False, ""
                     log.info("%s: connected, reading %s", self.name, _from(position))
                 elif isinstance(message, Closed):
                     self._closed(message, position)
@@ -80,7 +80,7 @@ class LiveSource:
                 frame = self._skip(bug, position)
             else:
                 if not works:
-                    works, self.problem = True, ""
+                    works = True
                     socket.works()
                 try:
                     frame = position.take(decoded)
