@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 from feedkit.failures import failed
 from feedkit.logs import worth_saying
 from feedkit.post import Post, Request, Viewer
-from feedkit.ranking import Candidates, candidates_of, mixed, rank, recipe
+from feedkit.ranking import Candidates, candidates_of, mixed, rank
 from feedkit.settings import FeedConfig
 from feedkit.store import Narrowing, Store
 from feedkit.times import micros
@@ -60,7 +60,7 @@ def rank_now(
 ) -> int | None:  # fmt: skip
     """The id of a ranking of `feed` for who asks, made now unless it was made just before. None:
     nothing is left to be shown. `probe`: only its first post will be given."""
-    asker, now, made_by = asker_of(feed, request), micros(request.now), recipe(feed)
+    asker, now, made_by = asker_of(feed, request), micros(request.now), feed.recipe
     again = (AGAIN if feed.personal else feed.refresh) // timedelta(microseconds=1)
 
     def just_made() -> int | None:

@@ -196,11 +196,6 @@ def _in_order(store: Store, feed: FeedConfig, into: FeedConfig) -> Candidates:
     return newest.only([own[id] for id in ids if id in own])
 
 
-def recipe(feed: FeedConfig) -> str:
-    """A text that changes when the feed is to be ranked or selected in another way."""
-    return ";".join(part.fingerprint() for part in (feed.rank, *feed.select)) + f";{feed.depth}"
-
-
 def take_snapshot(
     store: Store,
     feed: FeedConfig,
@@ -211,5 +206,5 @@ def take_snapshot(
     all of the service, which it may mix in."""
     now = now or datetime.now(UTC)
     ids = rank(feed, candidates_of(store, feed), now, mixed(store, feed, feeds))
-    store.save_version(feed.name, "", ids, micros(now), recipe(feed))
+    store.save_version(feed.name, "", ids, micros(now), feed.recipe)
     return len(ids)

@@ -171,6 +171,11 @@ class FeedConfig:
         return hydrated((self.filter, self.rank, *self.select))
 
     @cached_property
+    def recipe(self) -> str:
+        """A text that changes when it is to be ranked or selected in another way."""
+        return ";".join(part.fingerprint() for part in (self.rank, *self.select)) + f";{self.depth}"
+
+    @cached_property
     def ranks_by(self) -> frozenset[str]:
         """The words of hydrators that its ranker and selectors need."""
         return hydrated((self.rank, *self.select))

@@ -14,7 +14,7 @@ from storing import account, apply, deleted, engaged, order, uri, written
 from feedkit import Field, Gravity, Keywords, Mix, Newest, PerAuthor, Ranker
 from feedkit.jobs import Jobs, clock, work
 from feedkit.jobs.clock import Contained, on_their_clocks
-from feedkit.ranking import recipe, take_snapshot
+from feedkit.ranking import take_snapshot
 from feedkit.settings import FeedConfig, Network, Service
 from feedkit.skeleton import page
 from feedkit.store import StoreError
@@ -167,7 +167,7 @@ def test_a_feed_with_another_mixed_in(store):
     assert first_page(store, made, "birds") == ["h1", "h2", "h0", "t1"]
     store.mark_asked("birds", now())  # keeps what is mixed in fresh, too
     for name in made.feeds:
-        store.save_version(name, "", [], now() - 10 * MINUTE, recipe(made.feeds[name]))
+        store.save_version(name, "", [], now() - 10 * MINUTE, made.feeds[name].recipe)
     assert jobs.rank() == 2
     assert store.latest_version("terns").size == 1
     assert first_page(store, made, "birds") == ["h1", "t1", "h2", "h0"]

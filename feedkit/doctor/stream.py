@@ -12,7 +12,7 @@ from feedkit.doctor.asking import Answer
 from feedkit.doctor.service import now_us
 from feedkit.doctor.verdict import NoAnswer, Verdict, age, bad, good, unknown
 from feedkit.doctor.visit import Visit
-from feedkit.ranking import by_keyset, recipe
+from feedkit.ranking import by_keyset
 from feedkit.settings import STREAMS
 from feedkit.sources import open_source
 from feedkit.store import Recipe, Store
@@ -90,7 +90,7 @@ def jobs(visit: Visit) -> Verdict:
     store = visit.store()
     ranked = {
         feed.name: Recipe(
-            REFRESHES * (feed.refresh // timedelta(microseconds=1)) + SLACK, recipe(feed)
+            REFRESHES * (feed.refresh // timedelta(microseconds=1)) + SLACK, feed.recipe
         )
         for feed in visit.feeds
         if not by_keyset(feed)

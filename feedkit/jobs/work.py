@@ -16,7 +16,7 @@ from feedkit.jobs.clock import Contained, on_their_clocks
 from feedkit.matcher import Matcher
 from feedkit.people import Membership, Refreshing
 from feedkit.people.viewers import ViewerSets
-from feedkit.ranking import by_keyset, recipe, take_snapshot
+from feedkit.ranking import by_keyset, take_snapshot
 from feedkit.settings import Service
 from feedkit.store import Pruned, Recipe, Store
 from feedkit.times import micros, moment
@@ -44,7 +44,7 @@ class Jobs:
         """Take a snapshot of every feed that is due, and if that leaves time of one that nobody
         asked for in minutes. Returns how many were taken."""
         ranked = {
-            name: Recipe(feed.refresh // timedelta(microseconds=1), recipe(feed))
+            name: Recipe(feed.refresh // timedelta(microseconds=1), feed.recipe)
             for name, feed in self._service.feeds.items()
             if not by_keyset(feed)
         }

@@ -94,14 +94,17 @@ class Interactions:
         """Of what a viewer wants more or less, the newest first, at most `most` of each. Who has
         changed their mind about a post wants what they said last."""
         found: dict[str, Wish] = {}
-        for event in (MORE, LESS):
-            for item, author, at in self._db.rows(
-                "SELECT item, author, at FROM interactions WHERE viewer = ? AND event = ? "
-                "ORDER BY at DESC LIMIT ?",
-                (viewer, event, most),
-            ):
-                if item not in found or found[item].at < at:
-                    found[item] = Wish(event, item, author, at)
+        newest = (
+            "SELECT event, item, author, at FROM interactions WHERE viewer = ? AND event = ? "
+            "ORDER BY at DESC LIMIT ?"
+        )
+        for row in self._db.rows(
+            f"SELECT * FROM ({newest}) AS wanted UNION ALL SELECT * FROM ({newest}) AS unwanted",
+            (viewer, MORE, most, viewer, LESS, most),
+        ):
+            wish = Wish(*row)
+            if wish.item not in found or found[wish.item].at < wish.at:
+                found[wish.item] = wish
         return sorted(found.values(), key=lambda wish: (-wish.at, wish.item))
 
 
