@@ -160,7 +160,7 @@ def own_folder() -> Iterator[Path]:
 @contextmanager
 def tls_server(programs: Path, certs: Path) -> Iterator[int]:
     """The port of a PostgreSQL that takes connections with TLS only, user and database
-    `postgres`."""
+    `postgres`. The user `locked`, whom nobody made, needs a password."""
     with own_folder() as folder:
         yield from _tls_server(programs, certs, folder)
 
@@ -180,7 +180,9 @@ def _tls_server(programs: Path, certs: Path, folder: Path) -> Iterator[int]:
         (data / name).chmod(0o600)
         if user:
             shutil.chown(data / name, user)
-    (data / "pg_hba.conf").write_text("hostssl all all 127.0.0.1/32 trust\n")
+    (data / "pg_hba.conf").write_text(
+        "hostssl all locked 127.0.0.1/32 scram-sha-256\nhostssl all all 127.0.0.1/32 trust\n"
+    )
     settings = {
         "ssl": "on", "ssl_cert_file": "server.pem", "ssl_key_file": "server.key", "fsync": "off",
         "listen_addresses": "127.0.0.1", "unix_socket_directories": "",

@@ -83,6 +83,31 @@ def test_what_does_not_fit(tls: int, certs: Path, host: str, query: str, says: s
     assert "secret" not in str(error.value)
 
 
+def test_a_wrong_password_is_no_matter_of_tls(certs: Path) -> None:
+    """Though the driver, which tries both, gives what the server said of either."""
+    programs = openssl_server()
+    if programs is None:
+        pytest.skip("there is no PostgreSQL with OpenSSL here")
+    with (
+        tls_server(programs, certs) as port,
+        pytest.raises(StoreError, match="it refuses the user or the password") as error,
+    ):
+        secure(f"postgresql://locked:secret@127.0.0.1:{port}/postgres")
+    assert "no encryption" in str(error.value), "both are there"
+    assert "secret" not in str(error.value)
+
+
+def test_no_connection_left(postgresql: str) -> None:
+    import psycopg
+
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        connection.execute("CREATE ROLE crowded LOGIN CONNECTION LIMIT 0")
+    url = postgresql.replace("//postgres:@", "//crowded:@").replace("//postgres@", "//crowded@")
+    assert url != postgresql
+    with pytest.raises(Unavailable, match="no connection left; lower the number of web processes"):
+        open_store(url).db.rows("SELECT 1")
+
+
 def test_the_certificates_that_the_machine_trusts(
     tls: int, certs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
