@@ -3,8 +3,8 @@
     python bench/serve.py [--seconds 3] [--rounds 3] [--quick] [--anywhere]
 
 One worker each, 50,000 posts in SQLite, asked by `wrk` (Debian's package) over 16 and 64
-connections. All take turns in every round; the figures are medians. Afterwards the same again
-while `feedkit ingest` reads 500 events a second.
+connections. All take turns in every round; the figures are medians. Each is measured twice in a
+row: while the stream stands still, and while `feedkit ingest` reads 500 events a second from it.
 
 Where there are several cores the workers are kept to the first, and everything else (wrk, ingest,
 its stream) to the others: how much ingest takes from a web process is not to hang on where the
@@ -168,21 +168,48 @@ def acquaint(port: int, tokens: Sequence[str]) -> None:
         answer.read()
 
 
-def rounds(folder, cases, ports, seconds, times):  # type: ignore[no-untyped-def]
-    """Figures by (case, connections): every case in turn, as often as there are rounds."""
-    found: dict[tuple[str, int], list[Figures]] = {}
+Found = dict[tuple[str, int], list[Figures]]  # by case and connections: one of each round
+
+
+def rounds(folder, cases, ports, seconds, times, stream=None):  # type: ignore[no-untyped-def]
+    """What was found alone, and while `stream` was read: every case in turn, as often as there are
+    rounds."""
+    alone: Found = {}
+    beside: Found = {}
+    turns = [(alone, signal.SIGSTOP), (beside, signal.SIGCONT)] if stream else [(alone, 0)]
     for _ in range(times):
         for case in cases:
             for connections in case.connections:
-                before = rankings(folder)
-                figures = measure(folder, case, ports[case.server], connections, seconds)
-                made = (rankings(folder) - before) / (figures.rate * seconds)
-                figures = figures._replace(ranked=made)
-                found.setdefault((case.name, connections), []).append(figures)
+                for found, order in turns:
+                    if stream:
+                        stream.send_signal(order)
+                        # The stream catches up; and no viewer gets the ranking of the turn before.
+                        time.sleep(6 if case.tokens else 1)
+                    before = rankings(folder)
+                    figures = measure(folder, case, ports[case.server], connections, seconds)
+                    made = (rankings(folder) - before) / (figures.rate * seconds)
+                    several = found.setdefault((case.name, connections), [])
+                    several.append(figures._replace(ranked=made))
+        turns.reverse()
+    if stream:
+        stream.send_signal(signal.SIGCONT)
+    return alone, beside
+
+
+def medians(found: Found) -> dict[tuple[str, int], Figures]:
     return {
         key: Figures(*(statistics.median(values) for values in zip(*several, strict=True)))
         for key, several in found.items()
     }
+
+
+def shares(alone: Found, beside: Found) -> None:
+    """How much of the rate is left beside ingest: in each round, and of these the median."""
+    print(f"\n{'of the rate alone is left':34}{'conn':>5}{'share':>9}   (aim: 0.9 or more)")
+    for (name, connections), several in alone.items():
+        pairs = zip(several, beside[name, connections], strict=True)
+        share = statistics.median(two.rate / one.rate for one, two in pairs)
+        print(f"{name:34}{connections:5}{share:9.2f}")
 
 
 def show(found, title):  # type: ignore[no-untyped-def]
@@ -242,7 +269,7 @@ def main() -> None:
             }
             running += [process for process, _ in servers.values()]
             ports = {key: port for key, (_, port) in servers.items()}
-            tokens = [plc.token(did("viewer", n)) for n in range(VIEWERS)]
+            tokens = [plc.token(did("viewer", n), 1800) for n in range(VIEWERS)]
             far = several("new", time_cursors(folder, 29_000, 31_000))
             near = several("new", time_cursors(folder, 0, 2_000))
             cases = [
@@ -256,18 +283,15 @@ def main() -> None:
                 Case("personal page, narrowed", "feedkit", [ask("friends")], tokens, (1,)),
             ]
             acquaint(ports["feedkit"], tokens)
-            alone = rounds(folder, cases, ports, seconds, times)
+            reading = [] if given.quick else ingest(config, stream, env)
+            running += reading
+            found = rounds(folder, cases, ports, seconds, times, *reading[1:])
+            alone, beside = map(medians, found)
             show(alone, "alone")
             verdicts(alone, memory(servers["feedkit"][0]))
-            if given.quick:
-                return
-            running += ingest(config, stream, env)
-            tokens[:] = [plc.token(did("viewer", n)) for n in range(VIEWERS)]
-            both = rounds(folder, cases, ports, seconds, times)
-            show(both, "while ingest reads 500 events/s")
-            for (case, connections), figures in alone.items():
-                share = both[case, connections].rate / figures.rate
-                print(f"{case:34}{connections:5}  {share:.2f} of the rate alone")
+            if beside:
+                show(beside, "while ingest reads 500 events/s")
+                shares(*found)
         finally:
             for process in running:
                 process.send_signal(signal.SIGTERM)

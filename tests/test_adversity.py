@@ -22,7 +22,7 @@ import threading
 import time
 import warnings
 from bisect import bisect_left
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -195,6 +195,11 @@ feeds:
         with self.store() as store:
             found = store.latest_version(feed)
         return found.created_at if found else 0
+
+    def at_work(self):
+        """The kinds of processes that say so."""
+        with self.store() as store:
+            return {beat.kind for beat in store.heartbeats.all()}
 
     def many(self, feed):
         """How many posts a feed has."""
@@ -528,7 +533,10 @@ def test_postgresql_restarted_and_killed_while_events_come(folder, postgres, wha
             "restart": postgres.restart, "kill a backend": postgres.kill_a_backend, "crash": crash
         }  # fmt: skip
         troubles = {400 + 400 * n: known[one] for n, one in enumerate(what)}
-        with service.start("jobs") as jobs, Host(service, "ingest") as host:
+        with ExitStack() as stack:
+            jobs = stack.enter_context(service.start("jobs"))
+            jobs.until(lambda: "jobs" in service.at_work(), "saying that it is at work")
+            host = stack.enter_context(Host(service, "ingest"))
             until = time.monotonic() + 60
             while service.cursor() != network.last:
                 assert time.monotonic() < until, host.said + host.now.said
