@@ -19,7 +19,7 @@ _FORMS = "write sqlite:///feedkit.db or postgresql://user:password@host/database
 
 # KiB that SQLite keeps for a connection. Each thread of a web process has one; what they read is
 # in the system's cache.
-CACHE, CACHE_SERVING = 65_536, 1_024
+CACHE, CACHE_SERVING = 65_536, 512
 
 
 def open_database(url: str, timeout: float | None = None) -> Database:
