@@ -308,7 +308,7 @@ def ingest(config: Path, port: int, env: dict[str, str]) -> list[subprocess.Pope
     server.stdout.readline()
     reader = subprocess.Popen(
         [sys.executable, "-m", "feedkit", "ingest", "--config", str(config)],
-        env={**os.environ, **env}, stderr=subprocess.DEVNULL,
+        env={**os.environ, **env}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     time.sleep(3)
     return [reader, server]

@@ -39,6 +39,7 @@ from feedkit.plugin import (
     Pinned,
     Ranker,
     Selector,
+    Sought,
     Term,
 )  # fmt: skip
 from feedkit.post import CoLike, Liked, Post, Request, Viewer, Vote
@@ -73,6 +74,6 @@ __all__ = [
     "OnePerText", "OnePerThread", "Parent", "ParentPost", "PerAuthor", "Pin", "Pinned", "Post",
     "Posted", "PostingRate", "Quote", "Quoted", "QuotedPost", "Random", "Ranker", "RedditHot",
     "Regex", "Reply", "Request", "Rotate", "RotatedPost", "SameAs", "Sample", "Selector",
-    "SentenceVector", "Shuffle", "SimilarTo", "Spoken", "Term", "Throttle", "Top", "Trending",
-    "UnseenFirst", "Viewer", "ViewerFilter", "Vote", "Within",
+    "SentenceVector", "Shuffle", "SimilarTo", "Sought", "Spoken", "Term", "Throttle", "Top",
+    "Trending", "UnseenFirst", "Viewer", "ViewerFilter", "Vote", "Within",
 ]  # fmt: skip

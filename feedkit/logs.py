@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TextIO
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 FORMATS = ("text", "json")
@@ -22,9 +22,9 @@ def worth_saying(count: int) -> bool:
     return str(count).strip("0") == "1"
 
 
-def write_log(environ: Mapping[str, str]) -> logging.Formatter:
-    """Write messages to stderr, a line each, as `FEEDKIT_LOG` (the level) and `FEEDKIT_LOG_FORMAT`
-    (text or json) say; how they are formatted. Raises `WrongSetting`."""
+def write_log(environ: Mapping[str, str], stream: TextIO) -> logging.Formatter:
+    """Write messages to `stream`, a line each, as `FEEDKIT_LOG` (the level) and
+    `FEEDKIT_LOG_FORMAT` (text or json) say; how they are formatted. Raises `WrongSetting`."""
     level = environ.get("FEEDKIT_LOG", "").upper() or "INFO"
     if level not in LEVELS:
         raise WrongSetting(
@@ -38,7 +38,7 @@ def write_log(environ: Mapping[str, str]) -> logging.Formatter:
         if shape == "json"
         else logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler])
     for chatty in _CHATTY:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from feedkit.base import Plugin
 from feedkit.parameters import Parameters
-from feedkit.post import Post, Request
+from feedkit.post import Post, Request, Viewer
 
 
 class Term(Struct, frozen=True):
@@ -51,6 +51,14 @@ def sentence(terms: Sequence[Term]) -> str:
     return " ".join(words)
 
 
+class Sought(Struct, frozen=True):
+    """Posts that a ranker wants to rank for a viewer though their feed has a thousand newer ones:
+    these (at:// URIs, the best first), and the newest by these authors (DIDs)."""
+
+    uris: Sequence[str] = ()
+    authors: AbstractSet[str] = frozenset()
+
+
 class Ranker(Plugin):
     """Gives every candidate a number; the highest comes first, equal ones newest first.
 
@@ -67,6 +75,11 @@ class Ranker(Plugin):
     def score_many(self, posts: Sequence[Post], request: Request) -> list[float]:
         """`score` for the whole list at once, for rankers that compare posts."""
         return [self.score(post, request) for post in posts]
+
+    def seeks(self, viewer: Viewer) -> Sought:
+        """What is to be ranked for `viewer` beside the newest posts; at most half of what is. What
+        of the viewer it reads stands in `needs`."""
+        return Sought()
 
     def explain(self, post: Post, request: Request) -> Sequence[Term]:
         """What the post's score is made of, for `feedkit why`: terms whose `total` is the score;

@@ -5,24 +5,29 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from itertools import compress
+from itertools import islice
 from weakref import WeakKeyDictionary
+
+from msgspec.structs import replace
 
 from feedkit.failures import failed
 from feedkit.logs import worth_saying
+from feedkit.narrowing import EVERYTHING, both, kept, narrowing_for
+from feedkit.plugin import Ranker
 from feedkit.post import Post, Request, Viewer
 from feedkit.ranking import Candidates, candidates_of, mixed, rank
 from feedkit.settings import FeedConfig
-from feedkit.store import Narrowing, Store
+from feedkit.store import Narrowing, Place, Store
+from feedkit.store.versions import latest_version, recipes
 from feedkit.times import micros
-from feedkit.viewing import ViewerFilter
 
 log = logging.getLogger(__name__)
 
-DEPTH = 1000  # the newest posts that are ranked for a viewer, after narrowing
+DEPTH = 1000  # posts that are ranked for a viewer, after narrowing
+STEPS = 5  # of so many posts that are looked at for them
 AGAIN = timedelta(seconds=5)  # for which the same ranking starts a new chain: apps ask twice
 
 AT_ONCE = 2  # rankings in one process: more take only Python's lock and memory from each other
@@ -30,25 +35,44 @@ AT_ONCE = 2  # rankings in one process: more take only Python's lock and memory 
 TURN = 1.0
 MOMENT = 1.0  # seconds for which candidates are shared among viewers
 MOST_LANGUAGES = 300  # rankings of a feed by languages: what people ask for, and some
-MOST_RECENT = 8  # feeds of which they are: about 2 MB each
+MOST_OF_VIEWER = 5  # the same of one viewer, who may have devices in several languages
+MOST_RECENT = 8  # of which so many are kept: about 2 MB each
 
 _NONE = Candidates.of(())
 _lock = threading.Lock()
 _turns = threading.BoundedSemaphore(AT_ONCE)
-_recent: WeakKeyDictionary[Store, dict[str, tuple[float, Candidates]]] = WeakKeyDictionary()
+_Recent = dict[tuple[str, Place | None], tuple[float, Candidates]]
+_recent: WeakKeyDictionary[Store, _Recent] = WeakKeyDictionary()
 
 
 def asker_of(feed: FeedConfig, request: Request) -> str:
-    """Whose rankings those for `request` are: the viewer's DID, the languages, or both."""
-    parts = [request.viewer.did] if request.viewer and feed.personal else []
-    if feed.by_language:
-        parts.append("-".join(request.languages) or "any")
-    return " ".join(parts)
+    """Whose rankings those for `request` are: the viewer's (a DID), whatever languages are asked
+    for, or those of all who ask for the same ones."""
+    if request.viewer and feed.personal:
+        return request.viewer.did
+    return _spoken(request) if feed.by_language else ""
+
+
+def _spoken(request: Request) -> str:
+    return "-".join(request.languages) or "any"
+
+
+def _made_by(feed: FeedConfig, request: Request) -> str:
+    """The recipe of a ranking for `request`. Languages are part of it where they are not part of
+    `asker_of`, so that all rankings of a viewer are counted together."""
+    by_both = feed.personal and feed.by_language
+    return f"{feed.recipe} {_spoken(request)}" if by_both else feed.recipe
 
 
 def too_many_languages(store: Store, feed: FeedConfig, request: Request) -> bool:
     """Whether there are so many rankings of a feed by languages that those whom `request` asks for
-    get none of their own: anybody can ask for any, and each is kept for an hour."""
+    get none of their own: anybody can ask for any, and each is kept for an hour. Of a personal feed
+    those of this viewer count."""
+    if feed.personal:
+        made_by = _made_by(feed, request)
+        made = recipes(store.db, feed.name, asker_of(feed, request))
+        others = sum(recipe.startswith(f"{feed.recipe} ") for recipe in made)
+        return made_by not in made and others >= MOST_OF_VIEWER
     if store.latest_version(feed.name, asker_of(feed, request)) is not None:
         return False
     return store.askers(feed.name, MOST_LANGUAGES) >= MOST_LANGUAGES
@@ -60,12 +84,15 @@ def rank_now(
 ) -> int | None:  # fmt: skip
     """The id of a ranking of `feed` for who asks, made now unless it was made just before. None:
     nothing is left to be shown. `probe`: only its first post will be given."""
-    asker, now, made_by = asker_of(feed, request), micros(request.now), feed.recipe
+    by_both = feed.personal and feed.by_language and request.languages
+    if by_both and too_many_languages(store, feed, request):
+        request = replace(request, languages=())
+    asker, now, made_by = asker_of(feed, request), micros(request.now), _made_by(feed, request)
     again = (AGAIN if feed.personal else feed.refresh) // timedelta(microseconds=1)
 
     def just_made() -> int | None:
-        last = store.latest_version(feed.name, asker)
-        if last is None or last.recipe != made_by or not 0 <= now - last.created_at < again:
+        last = latest_version(store.db, feed.name, asker, made_by)
+        if last is None or not 0 <= now - last.created_at < again:
             return None
         if last.probe and not probe:
             store.keep_version(last.id)
@@ -105,82 +132,97 @@ def ranked(
 
 
 def candidates_for(store: Store, feed: FeedConfig, viewer: Viewer | None) -> Candidates:
-    """What is ranked for the viewer: what all viewer filters keep, or everything for nobody."""
-    if viewer is None:
-        return _candidates(store, feed, None)
-    found = _candidates(store, feed, narrowing_for(feed, viewer))
-    posts = found.posts
-    for filter in feed.viewer:
-        posts = _kept(feed, filter, posts, viewer)
-    return found.only(posts)
-
-
-def _candidates(store: Store, feed: FeedConfig, narrowing: Narrowing | None) -> Candidates:
-    """The candidates; those that all viewers share as they were a moment ago. What was deleted
-    since is left out when the page is read."""
+    """What is ranked for the viewer: the newest posts that all viewer filters keep, and among them
+    older ones that the rankers seek for them; or everything for nobody."""
     depth = min(feed.depth, DEPTH)
-    if narrowing not in (None, Narrowing()):
-        return candidates_of(store, feed, depth, narrowing)
-    with _lock:
-        recent = _recent.setdefault(store, {})
-        made, found = recent.get(feed.name, (0.0, _NONE))
-    if not found.posts or time.monotonic() - made > MOMENT:
-        made = time.monotonic()
-        found = candidates_of(store, feed, depth)
-        with _lock:
-            if len(recent) >= MOST_RECENT:
-                del recent[min(recent, key=lambda name: recent[name][0])]
-            recent[feed.name] = made, found
+    if viewer is None:
+        return _read(store, feed, (EVERYTHING,), depth)
+    narrowing = narrowing_for(feed, viewer)
+    newest, more = _newest(store, feed, viewer, narrowing, depth)
+    if not more:
+        return newest
+    sought = _sought(store, feed, viewer, narrowing, depth // 2)
+    if not sought.posts:
+        return newest
+    posts = {post.uri: post for post in (*sought.posts, *newest.posts)}
+    ids = {**newest.ids, **sought.ids}
+    first = sorted(
+        islice(posts.values(), depth), key=lambda post: (post.sort_at, ids[post.uri]), reverse=True
+    )
+    return Candidates(first, ids)
+
+
+def _newest(
+    store: Store, feed: FeedConfig, viewer: Viewer, narrowing: tuple[Narrowing, ...], depth: int
+) -> tuple[Candidates, bool]:
+    """The newest `depth` posts that all viewer filters keep, and whether there may be older ones.
+    Where they drop so many that too few are left, it reads on, up to `STEPS` times."""
+    posts: list[Post] = []
+    ids: Mapping[str, int] = {}
+    before: Place | None = None
+    for _ in range(STEPS):
+        step = _read(store, feed, narrowing, depth, before)
+        posts += kept(feed, step.posts, viewer)
+        ids = {**ids, **step.ids} if ids else step.ids
+        more = len(step.posts) == depth
+        if not more or len(posts) >= depth:
+            break
+        last = step.posts[-1]
+        before = micros(last.sort_at), step.ids[last.uri]
+    return Candidates(posts[:depth], ids), more or len(posts) > depth
+
+
+def _sought(
+    store: Store, feed: FeedConfig, viewer: Viewer, narrowing: tuple[Narrowing, ...], most: int
+) -> Candidates:
+    """The posts that the feed's rankers want to rank for the viewer, whatever their age."""
+    uris: dict[str, None] = {}
+    authors: set[str] = set()
+    for ranker in feed.rank.walk():
+        if isinstance(ranker, Ranker):
+            try:
+                sought = ranker.seeks(viewer)
+                uris |= dict.fromkeys(sought.uris)
+                authors |= sought.authors
+            except (Exception, SystemExit) as error:
+                _complain(feed, ranker, error)
+    found = _NONE
+    for wanted in (Narrowing(uris=(*islice(uris, most),)), Narrowing(frozenset(authors))):
+        left = most - len(found.posts)
+        if left > 0 and (wanted.uris or wanted.authors):
+            some = candidates_of(store, feed, left, [both(one, wanted) for one in narrowing])
+            posts = [*found.posts, *kept(feed, some.posts, viewer)]
+            found = Candidates(posts, {**found.ids, **some.ids})
     return found
 
 
-def narrowing_for(feed: FeedConfig, viewer: Viewer) -> Narrowing:
-    """What the viewer filters say of the posts that they keep, before these are read."""
-    authors = None
-    naming = []
-    for filter in feed.viewer:
-        try:
-            theirs, named = filter.authors(viewer), filter.mentioned(viewer)
-        except (Exception, SystemExit) as error:
-            _complain(feed, filter, error)
-            theirs, named = frozenset(), None
-        if theirs is not None:
-            authors = frozenset(theirs) if authors is None else authors & theirs
-        if named is not None:
-            naming.append(named)
-    return Narrowing(authors, tuple(naming))
-
-
-def _kept(
-    feed: FeedConfig, filter: ViewerFilter, posts: Sequence[Post], viewer: Viewer
-) -> Sequence[Post]:
-    try:
-        verdicts = [filter.keep(post, viewer) for post in posts]
-    except (Exception, SystemExit):
-        verdicts = []
-    if len(verdicts) == len(posts) and {*map(type, verdicts)} <= {bool}:
-        return posts if all(verdicts) else [*compress(posts, verdicts)]
-    return [post for post in posts if _surely_kept(feed, filter, post, viewer)]
-
-
-def _surely_kept(feed: FeedConfig, filter: ViewerFilter, post: Post, viewer: Viewer) -> bool:
-    """What must not be shown, perhaps, is not."""
-    try:
-        verdict = filter.keep(post, viewer)
-        if type(verdict) is not bool:
-            raise TypeError(f"keep returned {type(verdict).__name__}, not True or False")
-    except (Exception, SystemExit) as error:
-        _complain(feed, filter, error, post.uri)
-        return False
-    return verdict
-
-
-def _complain(feed: FeedConfig, filter: ViewerFilter, error: BaseException, uri: str = "") -> None:
-    times = failed(feed.name, filter.yaml_name())
+def _complain(feed: FeedConfig, ranker: Ranker, error: BaseException) -> None:
+    times = failed(feed.name, ranker.yaml_name())
     if worth_saying(times):
-        about = f" on {uri}" if uri else ""
         log.error(
-            "feeds.%s: the viewer filter %s failed%s (%s: %s), %d times so far; "
-            "what it cannot tell of is not shown",
-            feed.name, filter.yaml_name(), about, type(error).__name__, error, times,
+            "feeds.%s: the ranker %s failed to say what it seeks (%s: %s), %d times so far; the "
+            "newest posts are ranked",
+            feed.name, ranker.yaml_name(), type(error).__name__, error, times,
         )  # fmt: skip
+
+
+def _read(
+    store: Store, feed: FeedConfig, narrowing: tuple[Narrowing, ...], depth: int,
+    before: Place | None = None,
+) -> Candidates:  # fmt: skip
+    """Candidates before a place; those that all viewers share as they were a moment ago. What was
+    deleted since is left out when the page is read."""
+    if narrowing != (EVERYTHING,):
+        return candidates_of(store, feed, depth, narrowing, before)
+    key = feed.name, before
+    with _lock:
+        recent = _recent.setdefault(store, {})
+        made, found = recent.get(key, (0.0, _NONE))
+    if not found.posts or time.monotonic() - made > MOMENT:
+        made = time.monotonic()
+        found = candidates_of(store, feed, depth, narrowing, before)
+        with _lock:
+            if key not in recent and len(recent) >= MOST_RECENT:
+                del recent[min(recent, key=lambda key: recent[key][0])]
+            recent[key] = made, found
+    return found

@@ -18,7 +18,7 @@ from feedkit.base import Plugin
 from feedkit.context import Context
 from feedkit.keys import Key, commonness
 from feedkit.needs import COUNTS, STORED, needs_of
-from feedkit.ordering import Pinned, Ranker, Selector, Term
+from feedkit.ordering import Pinned, Ranker, Selector, Sought, Term
 from feedkit.post import Post
 
 
@@ -246,5 +246,6 @@ class Feed:
 
 __all__ = [
     "COUNTS", "All", "Any", "Context", "Feed", "Field", "Filter", "Hydrator", "Key",
-    "Not", "Pinned", "Plugin", "Ranker", "Selector", "Term", "WrongType", "commonness", "needs_of",
+    "Not", "Pinned", "Plugin", "Ranker", "Selector", "Sought", "Term", "WrongType", "commonness",
+    "needs_of",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
 from msgspec import Struct, convert, to_builtins
 from msgspec.structs import fields
@@ -133,27 +133,25 @@ class Post(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def likes(self) -> int:
-        return self._counts("likes").likes
+        return self.counts.likes if self.counts is not None else self._unknown("likes")
 
     @property
     def reposts(self) -> int:
-        return self._counts("reposts").reposts
+        return self.counts.reposts if self.counts is not None else self._unknown("reposts")
 
     @property
     def replies(self) -> int:
-        return self._counts("replies").replies
+        return self.counts.replies if self.counts is not None else self._unknown("replies")
 
     @property
     def quotes(self) -> int:
-        return self._counts("quotes").quotes
+        return self.counts.quotes if self.counts is not None else self._unknown("quotes")
 
-    def _counts(self, name: str) -> Counts:
-        if self.counts is None:
-            raise CountsUnknown(
-                f"a post has no {name} when it arrives, so a filter cannot ask for them; "
-                "use the selector at_least, which looks when the feed is ranked"
-            )
-        return self.counts
+    def _unknown(self, name: str) -> NoReturn:
+        raise CountsUnknown(
+            f"a post has no {name} when it arrives, so a filter cannot ask for them; "
+            "use the selector at_least, which looks when the feed is ranked"
+        )
 
 
 def as_mapping(post: Post) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from time import perf_counter
 from types import MappingProxyType
@@ -20,7 +20,7 @@ from feedkit.plugin import Ranker, Selector
 from feedkit.post import Post, Request
 from feedkit.rankers.time import Newest
 from feedkit.settings import FeedConfig
-from feedkit.store import Narrowing, Store
+from feedkit.store import Narrowing, Place, Store
 from feedkit.times import micros
 
 log = logging.getLogger(__name__)
@@ -163,12 +163,13 @@ def _complain(feed: FeedConfig, stage: Stage) -> None:
 
 
 def candidates_of(
-    store: Store, feed: FeedConfig, most: int | None = None, narrowing: Narrowing | None = None
-) -> Candidates:
+    store: Store, feed: FeedConfig, most: int | None = None,
+    narrowing: Collection[Narrowing] = (Narrowing(),), before: Place | None = None,
+) -> Candidates:  # fmt: skip
     """The posts that `feed` is ranked from, newest first, with all that its ranking needs: `most`
-    of them, else as many as it says; only those of `narrowing`."""
+    of them, else as many as it says; only those of one of `narrowing`, and below a place."""
     depth = feed.depth if most is None else most
-    found = store.candidates(feed.name, depth, bool(feed.ranks_by), feed.voters, narrowing)
+    found = store.candidates(feed.name, depth, bool(feed.ranks_by), feed.voters, narrowing, before)
     return Candidates.of(found)
 
 

@@ -143,7 +143,7 @@ def test_when_the_owner_is_killed_the_stand_by_takes_over(store_url, tmp_path):
                 log = tmp_path / f"{name}.log"
                 with log.open("w") as output:
                     command = [sys.executable, "-m", "feedkit", "jobs", "--config", str(path)]
-                    running.append((subprocess.Popen(command, stderr=output), log))
+                    running.append((subprocess.Popen(command, stdout=output, stderr=output), log))
                 if name == "one":
                     wait(lambda: store.latest_version("birds"))
             (one, first), (two, second) = running

@@ -53,6 +53,7 @@ LAYERS = {
         "handover",
         "ingest",
         "ranking",
+        "narrowing",
         "personal",
         "viewers",
         "feedback",

@@ -81,7 +81,7 @@ class Workers:
             self.running[shard] = subprocess.Popen(
                 [sys.executable, "-m", "feedkit", "ingest", "--config", str(self.path),
                  *(["--shard", str(shard)] if shard.of > 1 else [])],
-                stderr=log,
+                stdout=log, stderr=log,
             )  # fmt: skip
 
     def change(self, number):

@@ -307,6 +307,26 @@ def ranked(folder):
         return store.latest_version("best") is not None
 
 
+@pytest.mark.parametrize("line", [("jobs",), ("ingest",), ("serve", "--workers", "1", "--port")])
+def test_what_a_host_keeps_is_on_stdout(project, line):
+    """The log, gunicorn's lines too; nothing is left for stderr."""
+    line = [*line, str(free_port())] if line[0] == "serve" else [*line]
+    output, errors = project / "out.log", project / "err.log"
+    with output.open("w") as out, errors.open("w") as err:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "feedkit", *line], cwd=project, stdout=out, stderr=err
+        )
+    try:
+        until = time.monotonic() + 30
+        while " INFO " not in output.read_text():
+            assert time.monotonic() < until, errors.read_text()
+            time.sleep(0.05)
+    finally:
+        process.terminate()
+        process.wait(DONE + 5)
+    assert errors.read_text() == ""
+
+
 def test_output_that_nobody_reads_to_the_end_is_no_bug(project):
     done = subprocess.run(
         f"{sys.executable} -m feedkit plugins | (exec <&-; sleep 2)",

@@ -253,7 +253,7 @@ def test_a_line_of_the_log_as_json():
 )
 def test_settings_of_the_log_that_cannot_be(environ, says):
     with pytest.raises(WrongSetting, match="^" + says):
-        write_log(environ)
+        write_log(environ, sys.stderr)
 
 
 def test_serve_says_what_is_wrong_with_the_settings_of_the_log(project, monkeypatch):  # noqa: F811

@@ -169,7 +169,7 @@ def test_candidates_of_some_authors(
         assert feed == "blue" or [post.uri for post in everything] == want
         for authors in ([], ["ann"], ["ann", "cyd"], ["bea"], ["ann", "bea", "nobody"]):
             dids = frozenset(map(did, authors))
-            found = store.candidates(feed, limit, narrowing=Narrowing(dids))
+            found = store.candidates(feed, limit, narrowing=[Narrowing(dids)])
             assert [post for _, post in found] == [p for p in everything if p.author in dids][
                 :limit
             ]
@@ -206,7 +206,7 @@ def test_candidates_in_which_somebody_stands(
     def found(*of: object) -> set[str]:
         return {
             post.uri.rpartition("/")[2]
-            for _, post in store.candidates("red", 9, narrowing=Narrowing(*of))
+            for _, post in store.candidates("red", 9, narrowing=[Narrowing(*of)])
         }
 
     assert found(None, (ann,)) == {"to-ann", "to-ann-too", "to-both"}

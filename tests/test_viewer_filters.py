@@ -155,10 +155,10 @@ def test_what_the_store_is_told():
     assert Mentioned().mentioned(asking) == BOB
     assert Mentioned().authors(asking) is None
     assert HideSeen().authors(asking) is HideSeen().mentioned(asking) is None
-    assert AnyOf([Follows(), Followers()]).authors(asking) == {ALICE, BOB, CAROL, DAVE}
-    assert AnyOf([Follows(), Mentioned()]).authors(asking) is None
-    assert AnyOf([Follows(), Mentioned()]).mentioned(asking) is None
-    assert AnyOf([Mentioned(), Mentioned()]).mentioned(asking) == BOB
+    assert Follows(own=False).alternatives(asking) == [({ALICE, DAVE}, None)]
+    assert AnyOf([Mutuals(), AnyOf([Mentioned(), HideSeen()])]).alternatives(asking) == [
+        ({DAVE}, None), (None, BOB), (None, None),
+    ]  # fmt: skip
     assert NoneOf(Follows()).authors(asking) is NoneOf(Mentioned()).mentioned(asking) is None
 
 
@@ -265,6 +265,26 @@ class Counting(ViewerFilter):
         return Counting.asked % 7 > 0
 
 
+class Hasty(ViewerFilter):
+    """Says of many what it does not say of one."""
+
+    def keep(self, post, viewer):
+        return bool(post.text)
+
+    def keep_many(self, posts, viewer):
+        return [True] * len(posts)
+
+
+class Astray(ViewerFilter):
+    """Keeps what is none of its alternatives."""
+
+    def keep(self, post, viewer):
+        return True
+
+    def alternatives(self, viewer):
+        return [(frozenset({ALICE}), None), (None, viewer.did)]
+
+
 class Raising(ViewerFilter):
     """Trusts that there is one."""
 
@@ -282,6 +302,8 @@ class Raising(ViewerFilter):
         (Narrow, "whose author is not among authors()"),
         (Misnamed, "does not mention mentioned()"),
         (Counting, "keep must depend on the post, the viewer and the parameters alone"),
+        (Hasty, "keep_many says something else than keep"),
+        (Astray, "which fits none of its alternatives()"),
         (Raising, "raises IndexError"),
     ],
 )

@@ -64,6 +64,7 @@ class Accounts(AbstractSet[str]):
         self.posts = frozenset(source.about for source in every if source.kind == "post")
         self.sources = tuple(sorted(s for s in every if s.kind not in ("did", "post")))
         self._spec = (self.dids, self.posts, self.sources)
+        self._named = any(self._spec)  # asked for each post that is ranked
         self.bind({})
 
     def bind(self, found: Found) -> None:
@@ -118,7 +119,7 @@ class Accounts(AbstractSet[str]):
         return len(self.known)
 
     def __bool__(self) -> bool:
-        return any(self._spec)
+        return self._named
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Accounts) and self._spec == other._spec

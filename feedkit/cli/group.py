@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
 import click
 from click.core import ParameterSource
@@ -92,9 +93,18 @@ def open_checked(service: Service) -> Store:
     return store
 
 
+def log_to_stdout() -> None:
+    """Messages of a process of the service, a line each: a host keeps what it writes there."""
+    _log_to(sys.stdout)
+
+
 def log_to_stderr() -> None:
-    """Messages of the running service, a line each."""
+    """Messages of a command whose answer is on stdout, a line each."""
+    _log_to(sys.stderr)
+
+
+def _log_to(stream: TextIO) -> None:
     try:
-        write_log(os.environ)
+        write_log(os.environ, stream)
     except WrongSetting as error:
         raise Mistake(str(error)) from error

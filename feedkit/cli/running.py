@@ -8,14 +8,15 @@ import os
 import socket
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from feedkit.cli.group import Mistake, cli, count, load, log_to_stderr, open_checked, with_config
-from feedkit.cli.processes import GRACE, stop_on_signal, together
+from feedkit.cli.group import Mistake, cli, count, load, log_to_stdout, open_checked, with_config
+from feedkit.cli.processes import GRACE, passes, stop_on_signal, through_outages, together
 from feedkit.orphans import is_started
 
 if TYPE_CHECKING:
@@ -79,36 +80,59 @@ def check_shard(service: Service, shard: Shard | None) -> None:
         )
 
 
+def check_store(service: Service) -> None:
+    """Say here what is wrong with the store, rather than in each of the processes that use it; but
+    for one that is out of reach for now, which they wait for."""
+    from feedkit.store import StoreError
+
+    try:
+        open_checked(service).close()
+    except StoreError as error:
+        if not passes(error, service.store):
+            raise
+
+
 @cli.command(short_help="Read the stream into the store.")
 @with_config
 @with_shard
 def ingest(config: Path, shard: Shard | None) -> None:
-    """Read the stream into the store, and nothing else."""
+    """Read the stream into the store, and nothing else. While the store is out of reach nothing is
+    read; then it goes on from where it stopped."""
     from feedkit.garbage import look_rarely
     from feedkit.heartbeat import StreamPulse
     from feedkit.ingest import Ingest
     from feedkit.sources import open_source
 
-    log_to_stderr()
+    log_to_stdout()
     stop = stop_on_signal()
     service = load(config)
     check_shard(service, shard)
-    with open_checked(service) as store:
+    check_store(service)
+    look_rarely()
+    counts: Counter[str] = Counter()
 
-        def on_gap(from_us: int, to_us: int, reason: str) -> None:
-            store.add_gap(source.name, from_us, to_us, reason, time.time_ns() // 1000)
+    def read() -> None:
+        """All of it anew each time: a server that crashed may have lost what this knows of it."""
+        with open_checked(service) as store:
 
-        source = open_source(service.stream, service.engagement, on_gap)
-        if shard:
-            source.name = shard.named(source.name)
-        work = Ingest(service, store, shard=shard)
-        log.info("reading %s for %s", source.name, count(len(service.feeds), "feed"))
-        work.wait_for_people(stop)
-        pulse = StreamPulse(store, source.name, work, lambda: source.problem)
-        work.at_rest = pulse.sometimes
-        look_rarely()
-        work.run(source, stop)
-    log.info("stopped after %d events, %d hits", work.counts["events"], work.counts["hits"])
+            def on_gap(from_us: int, to_us: int, reason: str) -> None:
+                store.add_gap(source.name, from_us, to_us, reason, time.time_ns() // 1000)
+
+            source = open_source(service.stream, service.engagement, on_gap)
+            if shard:
+                source.name = shard.named(source.name)
+            work = Ingest(service, store, shard=shard)
+            log.info("reading %s for %s", source.name, count(len(service.feeds), "feed"))
+            work.wait_for_people(stop)
+            pulse = StreamPulse(store, source.name, work, lambda: source.problem)
+            work.at_rest = pulse.sometimes
+            try:
+                work.run(source, stop)
+            finally:
+                counts.update(work.counts)
+
+    through_outages(read, stop)
+    log.info("stopped after %d events, %d hits", counts["events"], counts["hits"])
 
 
 @cli.command(short_help="Rank, prune and decide again, on a clock.")
@@ -119,13 +143,19 @@ def jobs(config: Path, once: bool) -> int:
     on a clock. Of several such processes one does it, and another one when that ends."""
     from feedkit.jobs import Jobs, do_jobs
 
-    log_to_stderr()
+    log_to_stdout()
     stop = stop_on_signal()
     service = load(config)
-    with open_checked(service) as store:
-        if once:
+    if once:
+        with open_checked(service) as store:
             return 0 if Jobs(service, store).once() else 1
-        do_jobs(service, store, stop)
+    check_store(service)
+
+    def work() -> None:
+        with open_checked(service) as store:
+            do_jobs(service, store, stop)
+
+    through_outages(work, stop)
     return 0
 
 
@@ -139,9 +169,9 @@ def jobs(config: Path, once: bool) -> int:
 )  # fmt: skip
 def serve(config: Path, host: str, port: int, workers: int) -> None:
     """Answer the app over HTTP: did.json, describeFeedGenerator, getFeedSkeleton."""
-    log_to_stderr()
+    log_to_stdout()
     service = load(config)
-    open_checked(service).close()  # say it here rather than in every worker
+    check_store(service)
     check_free(host, port)
     os.environ["FEEDKIT_CONFIG"] = str(config)
     # Else glibc keeps what SQLite lets go of for each thread apart: measured, 8 MB a worker.
@@ -168,7 +198,7 @@ def worker(config: Path, shard: Shard | None) -> int:
     workers one does the jobs, and another one when that ends."""
     service = load(config)
     check_shard(service, shard)
-    open_checked(service).close()
+    check_store(service)
     reading = ["ingest", *(["--shard", str(shard)] if shard else [])]
     return together(reading, ["jobs"], config=config)
 

@@ -4,7 +4,7 @@ one is a class here and a name in `VIEWER_FILTERS`."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 
@@ -30,6 +30,10 @@ class Follows(ViewerFilter):
 
     def keep(self, post: Post, viewer: Viewer) -> bool:
         return post.author in viewer.follows or (self.own and post.author == viewer.did)
+
+    def keep_many(self, posts: Sequence[Post], viewer: Viewer) -> list[bool]:
+        theirs = self.authors(viewer)
+        return [post.author in theirs for post in posts]
 
     def authors(self, viewer: Viewer) -> AbstractSet[str]:
         return _with_own(viewer.follows, viewer, self.own)
@@ -114,6 +118,10 @@ class HideSeen(ViewerFilter):
     def keep(self, post: Post, viewer: Viewer) -> bool:
         return post.uri not in viewer.seen
 
+    def keep_many(self, posts: Sequence[Post], viewer: Viewer) -> list[bool]:
+        seen = viewer.seen
+        return [post.uri not in seen for post in posts]
+
 
 class HideRepliesToStrangers(ViewerFilter):
     """Leaves out replies to people whom the viewer does not follow. Replies to the viewer stay, and
@@ -156,9 +164,19 @@ class NotInterested(ViewerFilter):
         return {"viewer.less"}
 
     def keep(self, post: Post, viewer: Viewer) -> bool:
+        return self.keep_many([post], viewer)[0]
+
+    def keep_many(self, posts: Sequence[Post], viewer: Viewer) -> list[bool]:
         if not viewer.less:
-            return True
-        wishes = _by_author(viewer.less).get(post.author, {})
+            return [True] * len(posts)
+        by_author = _by_author(viewer.less)
+        return [
+            post.author not in by_author or self._bears(post, by_author[post.author])
+            for post in posts
+        ]
+
+    def _bears(self, post: Post, wishes: Mapping[str, datetime]) -> bool:
+        """Whether a post is shown in spite of these wishes for less of its author's."""
         if post.uri in wishes:
             return False
         # The author is hidden as long as the `after`-th wish, counted from the last, counts.
@@ -167,21 +185,12 @@ class NotInterested(ViewerFilter):
         )
 
 
-_Wishes = Mapping[str, Mapping[str, datetime]]
-_last: tuple[tuple[Liked, ...], _Wishes] = ((), {})
-
-
-def _by_author(wishes: tuple[Liked, ...]) -> _Wishes:
+def _by_author(wishes: tuple[Liked, ...]) -> Mapping[str, Mapping[str, datetime]]:
     """When a wish was last made of a post, by its author and URI."""
-    global _last  # a filter is asked about a thousand posts of the same viewer in a row
-    known, by_author_known = _last
-    if known is not wishes:
-        by_author: dict[str, dict[str, datetime]] = defaultdict(dict)
-        for wish in sorted(wishes, key=lambda wish: wish.at):
-            by_author[wish.author][wish.uri] = wish.at
-        _last = (wishes, by_author)
-        return by_author
-    return by_author_known
+    by_author: dict[str, dict[str, datetime]] = defaultdict(dict)
+    for wish in sorted(wishes, key=lambda wish: wish.at):
+        by_author[wish.author][wish.uri] = wish.at
+    return by_author
 
 
 class AnyOf(ViewerFilter):
@@ -199,18 +208,8 @@ class AnyOf(ViewerFilter):
     def keep(self, post: Post, viewer: Viewer) -> bool:
         return any(part.keep(post, viewer) for part in self.filters)
 
-    def authors(self, viewer: Viewer) -> AbstractSet[str] | None:
-        every: AbstractSet[str] = frozenset()
-        for part in self.filters:
-            some = part.authors(viewer)
-            if some is None:
-                return None
-            every |= some
-        return every
-
-    def mentioned(self, viewer: Viewer) -> str | None:
-        dids = {part.mentioned(viewer) for part in self.filters}
-        return dids.pop() if len(dids) == 1 else None
+    def alternatives(self, viewer: Viewer) -> Sequence[tuple[AbstractSet[str] | None, str | None]]:
+        return [pair for part in self.filters for pair in part.alternatives(viewer)]
 
 
 class NoneOf(ViewerFilter):

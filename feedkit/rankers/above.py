@@ -10,7 +10,7 @@ from typing import Self
 from pydantic import model_validator
 
 from feedkit.ordering import sentence
-from feedkit.plugin import Field, Ranker, Term
+from feedkit.plugin import Field, Ranker, Sought, Term
 from feedkit.post import Post, Request, Viewer
 from feedkit.rankers.blend import by_rank
 from feedkit.rankers.time import Newest
@@ -83,7 +83,8 @@ class Above(Ranker):
 
 class FriendsFirst(Above):
     """Posts by those whom the viewer follows above all others; with a factor, their scores are
-    multiplied by it (a negative score is divided).
+    multiplied by it (a negative score is divided). Of a large feed the newest posts are ranked, and
+    among them, up to a half, older ones by these people.
 
     ```yaml
     friends_first: {then: gravity, factor: 3}
@@ -96,6 +97,9 @@ class FriendsFirst(Above):
 
     def lifts(self, post: Post, viewer: Viewer) -> str:
         return "the viewer follows its author" if post.author in viewer.follows else ""
+
+    def seeks(self, viewer: Viewer) -> Sought:
+        return Sought(authors=viewer.follows)
 
 
 class UnseenFirst(Above):

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
+from heapq import nlargest
+from operator import attrgetter
 
 from feedkit.duration import duration_text
-from feedkit.plugin import Field, Ranker, Term
-from feedkit.post import CoLike, Liked, Post, Request
+from feedkit.plugin import Field, Ranker, Sought, Term
+from feedkit.post import CoLike, Liked, Post, Request, Viewer
 from feedkit.rankers.votes import age_hours, happened
 from feedkit.times import Period
 
@@ -23,7 +25,8 @@ class Affinity(Ranker):
     minus `less` times for each «show less like this».
 
     Posts by others come after these, newest first, and those by authors of whom the viewer wants
-    to see less at the end. Only likes for posts of this service's feeds are known.
+    to see less at the end. Only likes for posts of this service's feeds are known. Of a large feed
+    the newest posts are ranked, and among them, up to a half, older ones by these authors.
 
     Source: EdgeRank (Facebook, f8 2010), affinity · weight · decay; the numbers are feedkit's own.
 
@@ -57,21 +60,30 @@ class Affinity(Ranker):
     def score_many(self, posts: Sequence[Post], request: Request) -> list[float]:
         liking = self._liking(request)
         return [
-            _damped(points) * self._fresh(post, request)
-            if (points := liking.get(post.author))  # most are by authors who are not known
-            else 0.0
-            for post in posts
+            # Most are by authors who are not known.
+            _damped(liking[author]) * self._fresh(post, request) if author in liking else 0.0
+            for author, post in zip(map(_author, posts), posts, strict=True)
         ]
+
+    def seeks(self, viewer: Viewer) -> Sought:
+        weights = self._weights(viewer, lambda liked: 1.0)
+        liked = [author for author, points in weights.items() if points > 0]
+        return Sought(authors=frozenset(nlargest(_AUTHORS, liked, key=weights.__getitem__)))
 
     def _liking(self, request: Request) -> Mapping[str, float]:
         """What the viewer's likes and wishes come to, by author."""
+        if request.viewer is None:
+            return {}
+        return self._weights(
+            request.viewer, lambda liked: _left(request.now, liked.at, self.half_life)
+        )
+
+    def _weights(self, viewer: Viewer, left: Callable[[Liked], float]) -> Mapping[str, float]:
         points: dict[str, float] = defaultdict(float)
-        viewer = request.viewer
-        if viewer is not None:
-            given = ((1.0, viewer.likes), (self.more, viewer.more), (-self.less, viewer.less))
-            for weight, several in given:
-                for liked in several:
-                    points[liked.author] += weight * _left(request.now, liked.at, self.half_life)
+        given = ((1.0, viewer.likes), (self.more, viewer.more), (-self.less, viewer.less))
+        for weight, several in given:
+            for liked in several:
+                points[liked.author] += weight * left(liked)
         return points
 
     def _fresh(self, post: Post, request: Request) -> float:
@@ -101,7 +113,10 @@ class CoLiked(Ranker):
     What the viewer wrote or liked already, and what nobody of them liked, comes last, newest first.
     It is no machine learning, and looks at no text or picture; it knows only posts of this
     service's feeds and the likes for them that came while they were stored, so that it needs feeds
-    that many people like something in, and a viewer who did.
+    that many people like something in, and a viewer who did. Of a large feed the newest posts are
+    ranked, and among them, up to a half, the 500 that promise most, however old they are. Whose
+    likes are looked at: those of 150 people who liked most of the viewer's newest 100 liked posts
+    of the last seven days, each one's newest 20.
 
     Source: spacecowboy's For You, as published (paths from like to like, each divided by a power
     of that person's likes, a half-life, a power of the post's popularity); window and half-life are
@@ -145,6 +160,13 @@ class CoLiked(Ranker):
             for post in posts
         ]
 
+    def seeks(self, viewer: Viewer) -> Sought:
+        shared = {
+            uri: sum(like.shared / max(like.likes, 1) ** self.selective for like in likes)
+            for uri, likes in viewer.co_likes.items()
+        }
+        return Sought(uris=nlargest(_POSTS, shared, key=shared.__getitem__))
+
     def _counted(self, likes: Iterable[CoLike], request: Request) -> list[CoLike]:
         return [like for like in likes if request.now - like.at <= self.window]
 
@@ -175,6 +197,10 @@ class CoLiked(Ranker):
             because = f"(1 + {happened(post.likes, 'likes')}) ^ {self.modest:g}"
             terms.append(Term("popularity", self._sunk(post), because, "÷"))
         return terms
+
+
+_author = attrgetter("author")
+_AUTHORS, _POSTS = 100, 500  # that are sought for a viewer
 
 
 def _about(post: Post, several: Iterable[Liked]) -> bool:

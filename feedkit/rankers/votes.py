@@ -73,8 +73,12 @@ class Votes(Counting):
 
     def points(self, post: Post) -> float:
         """The weighted sum of what happened to `post`."""
-        post = self.counted(post)
-        return float(sum(weight * getattr(post, name) for name, weight in self._weights))
+        if self.votes_from:
+            post = self.counted(post)
+        points = 0.0
+        for name, weight in self._weights:
+            points += weight * getattr(post, name)
+        return points
 
     def points_term(self, post: Post) -> Term:
         """The points of `post`, as `explain` shows them."""

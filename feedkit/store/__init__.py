@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from feedkit.store.candidates import Narrowing
+from feedkit.store.candidates import Narrowing, Place
 from feedkit.store.errors import SchemaError, StoreError, Unavailable
 from feedkit.store.fold import Applied
 from feedkit.store.hydrating import Answer, Due, Settled
@@ -17,6 +17,7 @@ __all__ = [
     "Applied",
     "Due",
     "Narrowing",
+    "Place",
     "Pruned",
     "Recipe",
     "Row",

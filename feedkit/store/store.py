@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
@@ -17,6 +18,7 @@ from feedkit.store import feeds as deciding
 from feedkit.store.account_sets import AccountSets
 from feedkit.store.backfilling import Backfills
 from feedkit.store.database import Database
+from feedkit.store.errors import StoreError
 from feedkit.store.fold import Applied
 from feedkit.store.heartbeats import Heartbeats
 from feedkit.store.hydrating import Hydration
@@ -28,6 +30,7 @@ from feedkit.store.ownership import Ownership
 from feedkit.store.viewers import StoredViewers
 
 _ASKED_EVERY = 30 * 1_000_000  # µs between two notes that a feed was asked for
+_ASKED_AGAIN = 10.0  # seconds for which nothing is noted after that has failed
 
 
 def open_store(url: str, timeout: float | None = None) -> Store:
@@ -56,6 +59,7 @@ class Store(AbstractContextManager["Store"]):
         self.backfills = Backfills(db)
         self.heartbeats = Heartbeats(db)
         self._asked: dict[str, int] = {}
+        self._asked_again = 0.0  # when to try again, monotonic; 0: the last note was taken
 
     @property
     def place(self) -> str:
@@ -156,12 +160,12 @@ class Store(AbstractContextManager["Store"]):
 
     def candidates(
         self, feed: str, limit: int, featured: bool = False, voters: Voters | None = None,
-        narrowing: finding.Narrowing | None = None,
+        narrowing: Collection[finding.Narrowing] = finding.ANY, before: finding.Place | None = None,
     ) -> list[tuple[int, Post]]:  # fmt: skip
         """The newest `limit` visible posts of `feed` with their counts, newest first, each with
-        its id; if `featured`, with what hydrators know of them; with the votes of `voters`, see
-        `feedkit.store.votes`; only those of `narrowing`."""
-        return finding.candidates(self.db, feed, limit, featured, voters, narrowing)
+        its id; if `featured`, with what hydrators know of them; with the votes of `voters`; only
+        those of one of `narrowing`, and below the place `before` (sort_at, id)."""
+        return finding.candidates(self.db, feed, limit, featured, voters, narrowing, before)
 
     def posts(self, ids: Collection[int]) -> dict[int, reading.Row]:
         """Those of the posts `ids` that are there and visible."""
@@ -218,10 +222,21 @@ class Store(AbstractContextManager["Store"]):
         return versions.version_position(self.db, version, post_id)
 
     def mark_asked(self, feed: str, now: int) -> None:
-        """Note that somebody asked for `feed`. Writes once in 30 seconds at most."""
-        if not 0 <= now - self._asked.get(feed, 0) < _ASKED_EVERY:
+        """Note that somebody asked for `feed`. Writes once in 30 seconds at most; after a failure
+        nothing for ten, for any feed: where a writer hangs, not every reader shall wait for it."""
+        began = time.monotonic()
+        if 0 <= now - self._asked.get(feed, 0) < _ASKED_EVERY or began < self._asked_again:
+            return
+        if self._asked_again:
+            self._asked_again = began + _ASKED_AGAIN  # one finds out for all
+        self._asked[feed] = now  # who else asks meanwhile does not wait
+        try:
             versions.mark_asked(self.db, feed, now)
-            self._asked[feed] = now
+        except StoreError:
+            self._asked.pop(feed, None)
+            self._asked_again = time.monotonic() + _ASKED_AGAIN
+            raise
+        self._asked_again = 0.0
 
     def feeds_due(self, feeds: Mapping[str, versions.Recipe], now: int) -> list[str]:
         """Those of `feeds` that must be ranked, longest waiting first."""

@@ -35,7 +35,12 @@ from feedkit.testing.explaining import check_reasons, check_terms
 from feedkit.testing.failure import ContractBroken, broken, no_score, show, timed
 from feedkit.testing.hydrating import check_hydrator
 from feedkit.testing.posts import request
-from feedkit.testing.viewers import check_viewer_filter, check_viewer_needs, requests
+from feedkit.testing.viewers import (
+    check_sought,
+    check_viewer_filter,
+    check_viewer_needs,
+    requests,
+)  # fmt: skip
 from feedkit.testing.voting import voted
 from feedkit.viewing import ViewerFilter
 
@@ -189,6 +194,8 @@ def _check_ranker(plugin: Ranker, posts: Sequence[Post]) -> None:
         if _scores(plugin, asked, []) != []:
             raise broken(plugin, "gives scores where there are no posts")
         check_terms(plugin, asked, posts, scores)
+        if asked.viewer is not None:
+            check_sought(plugin, asked, asked.viewer)
     _check_speed(plugin, posts, lambda many: plugin.score_many(many, request()))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from feedkit.matcher import SLOW
-from feedkit.plugin import Plugin, needs_of
+from feedkit.plugin import Plugin, Ranker, Sought, needs_of
 from feedkit.post import CoLike, Post, Request, Viewer
 from feedkit.testing.failure import broken, show, timed
 from feedkit.testing.posts import ALICE, BOB, NOW, request, viewer
@@ -66,7 +67,10 @@ def _check_for(plugin: ViewerFilter, posts: Sequence[Post], who: Viewer) -> None
     copy = pickle.loads(pickle.dumps(plugin))
     if kept != _kept(copy, posts[::-1], who)[::-1]:
         raise broken(plugin, f"says something else of a post after other posts; {_PURE}")
+    if plugin.keep_many(posts, who) != kept:
+        raise broken(plugin, "keep_many says something else than keep")
     authors, mentioned = plugin.authors(who), plugin.mentioned(who)
+    options = plugin.alternatives(who)
     for post, shown in zip(posts, kept, strict=True):
         if shown and authors is not None and post.author not in authors:
             raise broken(
@@ -80,6 +84,13 @@ def _check_for(plugin: ViewerFilter, posts: Sequence[Post], who: Viewer) -> None
                 f"keeps {show(post)}, which does not mention mentioned(), {mentioned}; return "
                 "None where it keeps others, too",
             )
+        if shown and not any(_fits(post, *option) for option in options):
+            raise broken(plugin, f"keeps {show(post)}, which fits none of its alternatives()")
+
+
+def _fits(post: Post, authors: AbstractSet[str] | None, mentioned: str | None) -> bool:
+    by = authors is None or post.author in authors
+    return by and (mentioned is None or mentioned in post.mentions)
 
 
 def _kept(plugin: ViewerFilter, posts: Sequence[Post], who: Viewer) -> list[bool]:
@@ -96,6 +107,22 @@ def _kept(plugin: ViewerFilter, posts: Sequence[Post], who: Viewer) -> list[bool
                 raise broken(plugin, f"takes {again * 1000:.0f} ms for {show(post)}")
         verdicts.append(kept)
     return verdicts
+
+
+def check_sought(plugin: Ranker, asked: Request, who: Viewer) -> None:
+    """Raise `ContractBroken` where `plugin` cannot say what it seeks for the viewer."""
+    try:
+        sought = plugin.seeks(who)
+    except Exception as error:
+        raise broken(plugin, f"seeks raises {type(error).__name__}: {error}") from error
+    if not isinstance(sought, Sought):
+        said = f"seeks returns {type(sought).__name__}; it must be Sought(uris=…, authors=…)"
+        raise broken(plugin, said)
+    if wrong := [one for one in sought.uris if not str(one).startswith("at://")]:
+        raise broken(plugin, f"seeks {wrong[0]!r}, which is no at:// URI of a post")
+    if wrong := [one for one in sought.authors if not str(one).startswith("did:")]:
+        raise broken(plugin, f"seeks posts by {wrong[0]!r}, which is no DID")
+    check_viewer_needs(plugin, asked, lambda asked: plugin.seeks(asked.viewer or _NOBODY))
 
 
 def check_viewer_needs(plugin: Plugin, asked: Request, outcome: Callable[[Request], Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 from gunicorn.glogging import Logger as Gunicorn  # type: ignore[import-untyped]
@@ -15,9 +16,10 @@ class Logger(Gunicorn):  # type: ignore[misc]
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
-        formatter = write_log(os.environ)
+        formatter = write_log(os.environ, sys.stdout)
         level = os.environ.get("FEEDKIT_LOG", "").upper()
         for handler in self.error_log.handlers:
             handler.setFormatter(formatter)
+            handler.setStream(sys.stdout)
         if level:
             self.error_log.setLevel(level)

@@ -1,0 +1,248 @@
+"""What is ranked for a viewer: what their filters keep, however rare it is, and what rankers seek."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from feedkit import (
+    Affinity,
+    AnyOf,
+    Blend,
+    BlendPart,
+    CoLike,
+    CoLiked,
+    Everything,
+    Follows,
+    FriendsFirst,
+    Gravity,
+    HideRepliesToStrangers,
+    HideSeen,
+    Mentioned,
+    Newest,
+    NoneOf,
+    NotInterested,
+    Ranker,
+    Sought,
+    personal,
+)
+from feedkit.event import PostWritten
+from feedkit.narrowing import narrowing_for
+from feedkit.personal import candidates_for
+from feedkit.post import Post
+from feedkit.settings import FeedConfig
+from feedkit.store import Narrowing
+from feedkit.testing.viewers import viewer
+from feedkit.times import micros
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+PEOPLE = [f"did:plc:{name:a>24}" for name in ("ann", "bea", "cyd", "dan", "eve", "fay")]
+ODD = "did:web:a_b%3A80"  # with the signs that mean something to LIKE
+ME = PEOPLE[0]
+
+
+def feed(*filters, rank=None):
+    return FeedConfig(name="all", filter=Everything(), rank=rank or Newest(), viewer=filters)
+
+
+class Posts:
+    """A feed's posts in a store, newest last."""
+
+    def __init__(self, store, seed=1):
+        self.store, self.rnd, self.posts = store, random.Random(seed), []
+        store.sync_feeds({"all": "", "other": ""})
+
+    def add(self, many, author=None, mentions=None, feeds=("all",)):
+        """So many posts, a minute apart; their URIs."""
+        rnd, batch = self.rnd, []
+        for _ in range(many):
+            number = len(self.posts) + 1
+            who = author or rnd.choice(PEOPLE)
+            named = rnd.choices(([], [ME], [ODD], [rnd.choice(PEOPLE)]), (9, 1, 1, 1))[0]
+            parent = rnd.choice(("", "", f"at://{rnd.choice(PEOPLE)}/app.bsky.feed.post/1"))
+            at = NOW + timedelta(minutes=number // 2)  # two at once, too
+            post = Post(
+                uri=f"at://{who}/app.bsky.feed.post/p{number}", author=who, reply_parent=parent,
+                mentions=frozenset(named if mentions is None else mentions),
+                created_at=at, seen_at=at, sort_at=at,
+            )  # fmt: skip
+            self.posts.append(post)
+            batch.append((PostWritten(post, f"3{number:012}", True, micros(at)), frozenset(feeds)))
+        self.store.apply(batch, "test", len(self.posts), micros(NOW), frozenset())
+        return [post.uri for post in self.posts[-many:]]
+
+
+def uris(found):
+    return [post.uri for post in found.posts]
+
+
+def some_filters(rnd, depth=2):
+    """Viewer filters at random, one in another, too."""
+    kinds = [
+        lambda: Follows(own=rnd.random() < 0.5), Mentioned, HideSeen, HideRepliesToStrangers,
+        lambda: NotInterested(after=rnd.randint(1, 3)),
+    ]  # fmt: skip
+    if depth:
+        kinds += [
+            lambda: AnyOf([some_filters(rnd, depth - 1) for _ in range(rnd.randint(1, 3))]),
+            lambda: NoneOf([some_filters(rnd, depth - 1)]),
+        ]
+    return rnd.choice(kinds)()
+
+
+def test_the_cut_comes_after_all_viewer_filters(store, monkeypatch):
+    """Any filters: the newest posts that they keep, and none is missed."""
+    monkeypatch.setattr(personal, "DEPTH", 8)
+    monkeypatch.setattr(personal, "STEPS", 1000)
+    world = Posts(store)
+    world.add(150)
+    rnd, told = world.rnd, set()
+    for number in range(120):
+        who = viewer(
+            rnd.choice((ME, ODD)),
+            follows=rnd.sample(PEOPLE, rnd.randint(0, 3)),
+            seen=[post.uri for post in rnd.sample(world.posts, rnd.choice((0, 3, 100)))],
+            less=rnd.sample(world.posts, rnd.choice((0, 0, 5))),
+        )
+        one = feed(*[some_filters(rnd) for _ in range(rnd.randint(1, 3))])
+        want = [
+            post.uri
+            for post in reversed(world.posts)
+            if all(filter.keep(post, who) for filter in one.viewer)
+        ]
+        found = candidates_for(store, one, who)
+        assert uris(found) == want[:8], (number, one.viewer, who)
+        assert [store.find_post(uri).id for uri in want[:8]] == [found.ids[u] for u in want[:8]]
+        told.add((len(want) > 8, len(narrowing_for(one, who))))
+    assert {many for many, _ in told} == {True, False}
+    assert {parts for _, parts in told} >= {1, 2}
+
+
+def test_it_does_not_read_on_for_ever(store, monkeypatch):
+    monkeypatch.setattr(personal, "DEPTH", 5)
+    world = Posts(store)
+    old, _ = world.add(40), world.add(40)
+    seen = [post.uri for post in world.posts[-40:]]
+    assert candidates_for(store, feed(HideSeen()), viewer(ME, seen=seen)).posts == []
+    monkeypatch.setattr(personal, "STEPS", 9)
+    found = candidates_for(store, feed(HideSeen()), viewer(ME, seen=seen))
+    assert uris(found) == old[:-6:-1]
+
+
+def test_in_how_many_look_ups(monkeypatch):
+    who = viewer(ME, follows=[PEOPLE[1]], followers=[PEOPLE[2]])
+    by = frozenset({PEOPLE[1], ME})
+
+    def told(*filters):
+        return narrowing_for(feed(*filters), who)
+
+    assert told() == told(HideSeen()) == (Narrowing(),)
+    assert told(Follows()) == told(Follows(), HideSeen()) == (Narrowing(by),)
+    assert told(Follows(), Mentioned()) == (Narrowing(by, (ME,)),)
+    assert told(AnyOf([Follows(), Follows(own=False)])) == (Narrowing(by),)
+    assert set(told(AnyOf([Follows(), Mentioned()]))) == {Narrowing(by), Narrowing(None, (ME,))}
+    assert told(AnyOf([Follows(), HideSeen()])) == (Narrowing(),)
+    assert told(Follows(), NoneOf([Follows()])) == (Narrowing(by),)
+    both = AnyOf([Follows(), Mentioned()])
+    assert len(told(both, both)) <= 3
+
+
+# ── what rankers seek ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def buried(store, monkeypatch):
+    """Posts by bea behind a thousand newer ones: 10 are ranked."""
+    monkeypatch.setattr(personal, "DEPTH", 10)
+    world = Posts(store)
+    world.old = world.add(4, author=PEOPLE[1], mentions=())
+    world.elsewhere = world.add(1, author=PEOPLE[1], feeds=("other",))
+    world.newest = world.add(60, author=PEOPLE[2], mentions=())
+    return world
+
+
+def co_likes(uris):
+    return {uri: [CoLike("did:plc:x", NOW, 1, 2)] for uri in uris}
+
+
+@pytest.mark.parametrize(
+    "rank",
+    [
+        CoLiked(), FriendsFirst(), Affinity(), FriendsFirst(then=CoLiked()),
+        Blend((BlendPart(CoLiked()), BlendPart(Gravity()))),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_a_ranker_is_about_is_ranked_however_old_it_is(buried, rank):
+    old = buried.old
+    who = viewer(
+        ME, follows=[PEOPLE[1]], likes=buried.posts[:1],
+        co_likes=co_likes([*old, *buried.elsewhere, "at://did:plc:gone/app.bsky.feed.post/1"]),
+    )  # fmt: skip
+    found = candidates_for(buried.store, feed(rank=rank), who)
+    assert uris(found) == buried.newest[: -len(buried.newest) + 53 : -1][:6] + old[::-1]
+    assert all(found.ids[uri] == buried.store.find_post(uri).id for uri in uris(found))
+    nobody = candidates_for(buried.store, feed(rank=rank), viewer(ME))
+    assert uris(nobody) == buried.newest[:-11:-1]
+
+
+def test_viewer_filters_have_their_say_about_what_is_sought(buried):
+    who = viewer(ME, seen=buried.old[:3], co_likes=co_likes(buried.old))
+    found = candidates_for(buried.store, feed(HideSeen(), rank=CoLiked()), who)
+    assert [uri for uri in uris(found) if uri in buried.old] == buried.old[3:]
+    who = viewer(ME, follows=[PEOPLE[2]], co_likes=co_likes(buried.old))
+    found = candidates_for(buried.store, feed(Follows(), rank=CoLiked()), who)
+    assert not {*uris(found)} & {*buried.old}
+
+
+def test_half_of_what_is_ranked_is_sought_at_most(buried):
+    more = buried.add(30, author=PEOPLE[3], mentions=())
+    buried.add(60, author=PEOPLE[2], mentions=())
+    best = {uri: [CoLike("did:plc:x", NOW, 1, 1)] for uri in more[:5]}
+    who = viewer(ME, co_likes=co_likes(more) | best)
+    found = candidates_for(buried.store, feed(rank=CoLiked()), who)
+    assert [uri for uri in uris(found) if uri in more] == more[4::-1]
+    assert len(found.posts) == 10
+
+
+class Clumsy(Ranker):
+    """Cannot say what it seeks."""
+
+    def score(self, post, request):
+        return 1.0
+
+    def seeks(self, viewer):
+        raise RuntimeError("not today")
+
+
+class Greedy(Clumsy):
+    """Seeks everything by bea, twice."""
+
+    def seeks(self, viewer):
+        return Sought(authors=frozenset(PEOPLE[1:2]))
+
+
+def test_a_ranker_that_cannot_say_what_it_seeks_ranks_the_newest(buried, caplog):
+    found = candidates_for(buried.store, feed(rank=Clumsy()), viewer(ME))
+    assert uris(found) == buried.newest[:-11:-1]
+    assert "the ranker clumsy failed to say what it seeks (RuntimeError: not today)" in caplog.text
+    found = candidates_for(buried.store, feed(rank=Greedy()), viewer(ME))
+    assert {*buried.old} < {*uris(found)}
+
+
+def test_pages_in_steps_are_the_whole_feed(store, monkeypatch):
+    """What is read below a place goes on where the last step ended, also among equal times."""
+    world = Posts(store)
+    all_of_it = world.add(61)[::-1]
+    for limit in (1, 4, 60):
+        got, before = [], None
+        for _ in itertools.count():
+            step = store.candidates("all", limit, before=before)
+            if not step:
+                break
+            got += [post.uri for _, post in step]
+            before = micros(step[-1][1].sort_at), step[-1][0]
+        assert got == all_of_it
