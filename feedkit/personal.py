@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from feedkit.failures import failed
 from feedkit.logs import worth_saying
 from feedkit.narrowing import EVERYTHING, both, kept, narrowing_for
-from feedkit.plugin import Ranker
+from feedkit.plugin import Ranker, Sought
 from feedkit.post import Post, Request, Viewer
 from feedkit.ranking import Candidates, candidates_of, mixed, rank
 from feedkit.settings import FeedConfig
@@ -27,6 +27,7 @@ from feedkit.times import micros
 log = logging.getLogger(__name__)
 
 DEPTH = 1000  # posts that are ranked for a viewer, after narrowing
+ENOUGH = 10  # posts by authors whom rankers seek, with which none are sought below the newest
 STEPS = 5  # of so many posts that are looked at for them
 AGAIN = timedelta(seconds=5)  # for which the same ranking starts a new chain: apps ask twice
 
@@ -132,50 +133,54 @@ def ranked(
 
 
 def candidates_for(store: Store, feed: FeedConfig, viewer: Viewer | None) -> Candidates:
-    """What is ranked for the viewer: the newest posts that all viewer filters keep, and among them
+    """What is ranked for the viewer: the newest posts that all viewer filters keep, and below them
     older ones that the rankers seek for them; or everything for nobody."""
     depth = min(feed.depth, DEPTH)
     if viewer is None:
         return _read(store, feed, (EVERYTHING,), depth)
     narrowing = narrowing_for(feed, viewer)
-    newest, more = _newest(store, feed, viewer, narrowing, depth)
-    if not more:
+    newest, below = _newest(store, feed, viewer, narrowing, depth)
+    sought = _seek(feed, viewer) if below is not None else Sought()
+    theirs = (post for post in newest.posts if post.author in sought.authors)
+    if len([*islice(theirs, ENOUGH)]) == ENOUGH:  # as many as somebody looks at; more cost 3 ms
+        sought = Sought(sought.uris)
+    if not sought.uris and not sought.authors:
         return newest
-    sought = _sought(store, feed, viewer, narrowing, depth // 2)
-    if not sought.posts:
-        return newest
-    posts = {post.uri: post for post in (*sought.posts, *newest.posts)}
-    ids = {**newest.ids, **sought.ids}
-    first = sorted(
-        islice(posts.values(), depth), key=lambda post: (post.sort_at, ids[post.uri]), reverse=True
-    )
-    return Candidates(first, ids)
+    older = _older(store, feed, viewer, narrowing, sought, depth, below)
+    over = len(newest.posts) + len(older.posts) - depth
+    posts, uris = list(newest.posts), set(sought.uris)
+    for place in range(len(posts) - 1, -1, -1):  # they take the place of the oldest others
+        if over <= 0:
+            break
+        if posts[place].author not in sought.authors and posts[place].uri not in uris:
+            del posts[place]
+            over -= 1
+    return Candidates([*posts, *older.posts][:depth], {**newest.ids, **older.ids})
 
 
 def _newest(
     store: Store, feed: FeedConfig, viewer: Viewer, narrowing: tuple[Narrowing, ...], depth: int
-) -> tuple[Candidates, bool]:
-    """The newest `depth` posts that all viewer filters keep, and whether there may be older ones.
-    Where they drop so many that too few are left, it reads on, up to `STEPS` times."""
+) -> tuple[Candidates, Place | None]:
+    """The newest `depth` posts that all viewer filters keep, and below which place there may be
+    older ones. Where too few are kept of what it reads, it reads on, up to `STEPS` times."""
     posts: list[Post] = []
     ids: Mapping[str, int] = {}
-    before: Place | None = None
+    below: Place | None = None
     for _ in range(STEPS):
-        step = _read(store, feed, narrowing, depth, before)
+        step = _read(store, feed, narrowing, depth, below)
         posts += kept(feed, step.posts, viewer)
         ids = {**ids, **step.ids} if ids else step.ids
-        more = len(step.posts) == depth
-        if not more or len(posts) >= depth:
+        if len(step.posts) < depth and len(posts) <= depth:
+            return Candidates(posts, ids), None
+        last = posts[depth - 1] if len(posts) >= depth else step.posts[-1]
+        below = micros(last.sort_at), ids[last.uri]
+        if len(posts) >= depth:
             break
-        last = step.posts[-1]
-        before = micros(last.sort_at), step.ids[last.uri]
-    return Candidates(posts[:depth], ids), more or len(posts) > depth
+    return Candidates(posts[:depth], ids), below
 
 
-def _sought(
-    store: Store, feed: FeedConfig, viewer: Viewer, narrowing: tuple[Narrowing, ...], most: int
-) -> Candidates:
-    """The posts that the feed's rankers want to rank for the viewer, whatever their age."""
+def _seek(feed: FeedConfig, viewer: Viewer) -> Sought:
+    """What the feed's rankers seek for the viewer."""
     uris: dict[str, None] = {}
     authors: set[str] = set()
     for ranker in feed.rank.walk():
@@ -186,14 +191,28 @@ def _sought(
                 authors |= sought.authors
             except (Exception, SystemExit) as error:
                 _complain(feed, ranker, error)
+    return Sought(tuple(uris), authors)
+
+
+def _older(
+    store: Store, feed: FeedConfig, viewer: Viewer, narrowing: tuple[Narrowing, ...],
+    sought: Sought, depth: int, below: Place | None,
+) -> Candidates:  # fmt: skip
+    """What is sought of the posts below a place, newest first: at most half of what is ranked, a
+    quarter by authors."""
     found = _NONE
-    for wanted in (Narrowing(uris=(*islice(uris, most),)), Narrowing(frozenset(authors))):
-        left = most - len(found.posts)
-        if left > 0 and (wanted.uris or wanted.authors):
-            some = candidates_of(store, feed, left, [both(one, wanted) for one in narrowing])
-            posts = [*found.posts, *kept(feed, some.posts, viewer)]
-            found = Candidates(posts, {**found.ids, **some.ids})
-    return found
+    for wanted, most in (
+        (Narrowing(uris=(*islice(sought.uris, depth // 2),)), depth // 2),
+        (Narrowing(sought.authors), depth // 4),
+    ):
+        if wanted.uris or wanted.authors:
+            most = min(most, depth // 2 - len(found.posts))
+            some = candidates_of(store, feed, most, [both(one, wanted) for one in narrowing], below)
+            posts = {post.uri: post for post in (*found.posts, *kept(feed, some.posts, viewer))}
+            found = Candidates(list(posts.values()), {**found.ids, **some.ids})
+    ids = found.ids
+    newest_first = sorted(found.posts, key=lambda p: (p.sort_at, ids[p.uri]), reverse=True)
+    return found.only(newest_first)
 
 
 def _complain(feed: FeedConfig, ranker: Ranker, error: BaseException) -> None:

@@ -155,8 +155,9 @@ def test_in_how_many_look_ups(monkeypatch):
 
 @pytest.fixture
 def buried(store, monkeypatch):
-    """Posts by bea behind a thousand newer ones: 10 are ranked."""
-    monkeypatch.setattr(personal, "DEPTH", 10)
+    """Four posts by bea behind many newer ones, of which sixteen are ranked."""
+    monkeypatch.setattr(personal, "DEPTH", 16)
+    monkeypatch.setattr(personal, "MOMENT", 0)
     world = Posts(store)
     world.old = world.add(4, author=PEOPLE[1], mentions=())
     world.elsewhere = world.add(1, author=PEOPLE[1], feeds=("other",))
@@ -183,10 +184,25 @@ def test_what_a_ranker_is_about_is_ranked_however_old_it_is(buried, rank):
         co_likes=co_likes([*old, *buried.elsewhere, "at://did:plc:gone/app.bsky.feed.post/1"]),
     )  # fmt: skip
     found = candidates_for(buried.store, feed(rank=rank), who)
-    assert uris(found) == buried.newest[: -len(buried.newest) + 53 : -1][:6] + old[::-1]
+    assert uris(found) == buried.newest[:-13:-1] + old[::-1]
     assert all(found.ids[uri] == buried.store.find_post(uri).id for uri in uris(found))
     nobody = candidates_for(buried.store, feed(rank=rank), viewer(ME))
-    assert uris(nobody) == buried.newest[:-11:-1]
+    assert uris(nobody) == buried.newest[:-17:-1]
+
+
+def test_older_posts_are_sought_only_where_there_are_few(buried):
+    who = viewer(ME, follows=[PEOPLE[1]])
+    for many, older in ((9, True), (1, False)):
+        buried.add(many, author=PEOPLE[1])
+        found = candidates_for(buried.store, feed(rank=FriendsFirst()), who)
+        assert ({*buried.old} < {*uris(found)}) is older
+
+
+def test_what_is_sought_takes_the_place_of_others(buried):
+    newest = [*buried.add(1, author=PEOPLE[1], mentions=()), *buried.add(15, author=PEOPLE[2])]
+    who = viewer(ME, follows=[PEOPLE[1]])
+    found = candidates_for(buried.store, feed(rank=FriendsFirst()), who)
+    assert uris(found) == [*newest[:-12:-1], newest[0], *buried.old[::-1]]
 
 
 def test_viewer_filters_have_their_say_about_what_is_sought(buried):
@@ -204,8 +220,9 @@ def test_half_of_what_is_ranked_is_sought_at_most(buried):
     best = {uri: [CoLike("did:plc:x", NOW, 1, 1)] for uri in more[:5]}
     who = viewer(ME, co_likes=co_likes(more) | best)
     found = candidates_for(buried.store, feed(rank=CoLiked()), who)
-    assert [uri for uri in uris(found) if uri in more] == more[4::-1]
-    assert len(found.posts) == 10
+    assert {*more[:5]} < {*uris(found)}
+    assert len({*more} & {*uris(found)}) == 8
+    assert len(found.posts) == 16
 
 
 class Clumsy(Ranker):
@@ -227,7 +244,7 @@ class Greedy(Clumsy):
 
 def test_a_ranker_that_cannot_say_what_it_seeks_ranks_the_newest(buried, caplog):
     found = candidates_for(buried.store, feed(rank=Clumsy()), viewer(ME))
-    assert uris(found) == buried.newest[:-11:-1]
+    assert uris(found) == buried.newest[:-17:-1]
     assert "the ranker clumsy failed to say what it seeks (RuntimeError: not today)" in caplog.text
     found = candidates_for(buried.store, feed(rank=Greedy()), viewer(ME))
     assert {*buried.old} < {*uris(found)}

@@ -26,7 +26,8 @@ class Affinity(Ranker):
 
     Posts by others come after these, newest first, and those by authors of whom the viewer wants
     to see less at the end. Only likes for posts of this service's feeds are known. Of a large feed
-    the newest posts are ranked, and among them, up to a half, older ones by these authors.
+    the newest posts are ranked; where hardly one is by an author whom the viewer likes, also up to
+    a quarter of older ones by the twenty with most points.
 
     Source: EdgeRank (Facebook, f8 2010), affinity · weight · decay; the numbers are feedkit's own.
 
@@ -114,7 +115,7 @@ class CoLiked(Ranker):
     It is no machine learning, and looks at no text or picture; it knows only posts of this
     service's feeds and the likes for them that came while they were stored, so that it needs feeds
     that many people like something in, and a viewer who did. Of a large feed the newest posts are
-    ranked, and among them, up to a half, the 500 that promise most, however old they are. Whose
+    ranked, and up to a half of older ones, those that promise most. Whose
     likes are looked at: those of 150 people who liked most of the viewer's newest 100 liked posts
     of the last seven days, each one's newest 20.
 
@@ -200,7 +201,7 @@ class CoLiked(Ranker):
 
 
 _author = attrgetter("author")
-_AUTHORS, _POSTS = 100, 500  # that are sought for a viewer
+_AUTHORS, _POSTS = 20, 500  # that are sought for a viewer
 
 
 def _about(post: Post, several: Iterable[Liked]) -> bool:
