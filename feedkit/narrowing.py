@@ -74,6 +74,15 @@ def kept(feed: FeedConfig, posts: Sequence[Post], viewer: Viewer) -> Sequence[Po
     return posts
 
 
+def bearable(feed: FeedConfig, posts: Sequence[Post], viewer: Viewer) -> Sequence[Post]:
+    """Those of another feed's `posts`, which `feed` mixes in, that the viewer filters do not leave
+    out; filters that say whose posts are shown speak of the feed's own."""
+    for filter in feed.viewer:
+        if EVERYTHING in _alternatives(feed, filter, viewer):
+            posts = _kept(feed, filter, posts, viewer)
+    return posts
+
+
 def _kept(
     feed: FeedConfig, filter: ViewerFilter, posts: Sequence[Post], viewer: Viewer
 ) -> Sequence[Post]:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from feedkit.failures import failed
 from feedkit.logs import worth_saying
-from feedkit.narrowing import EVERYTHING, both, kept, narrowing_for
+from feedkit.narrowing import EVERYTHING, bearable, both, kept, narrowing_for
 from feedkit.plugin import Ranker, Sought
 from feedkit.post import Post, Request, Viewer
 from feedkit.ranking import Candidates, candidates_of, mixed, rank
@@ -128,8 +128,13 @@ def ranked(
     store: Store, feed: FeedConfig, request: Request, feeds: Mapping[str, FeedConfig]
 ) -> list[int]:
     """The ids of the posts of `feed` for who asks, best first."""
-    found = candidates_for(store, feed, request.viewer)
-    return rank(feed, found, request, mixed(store, feed, feeds))
+    viewer = request.viewer
+    found, others = candidates_for(store, feed, viewer), mixed(store, feed, feeds)
+    if viewer is not None:
+        others = {
+            name: some.only(bearable(feed, some.posts, viewer)) for name, some in others.items()
+        }
+    return rank(feed, found, request, others)
 
 
 def candidates_for(store: Store, feed: FeedConfig, viewer: Viewer | None) -> Candidates:

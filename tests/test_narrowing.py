@@ -22,6 +22,7 @@ from feedkit import (
     HideRepliesToStrangers,
     HideSeen,
     Mentioned,
+    Mix,
     Newest,
     NoneOf,
     NotInterested,
@@ -31,8 +32,8 @@ from feedkit import (
 )
 from feedkit.event import PostWritten
 from feedkit.narrowing import narrowing_for
-from feedkit.personal import candidates_for
-from feedkit.post import Post
+from feedkit.personal import candidates_for, ranked
+from feedkit.post import Post, Request
 from feedkit.settings import FeedConfig
 from feedkit.store import Narrowing
 from feedkit.testing.viewers import viewer
@@ -119,6 +120,20 @@ def test_the_cut_comes_after_all_viewer_filters(store, monkeypatch):
         told.add((len(want) > 8, len(narrowing_for(one, who))))
     assert {many for many, _ in told} == {True, False}
     assert {parts for _, parts in told} >= {1, 2}
+
+
+def test_what_a_viewer_leaves_out_is_not_mixed_in_either(store):
+    world = Posts(store)
+    own, strange = world.add(4, author=PEOPLE[1]), world.add(6, author=PEOPLE[2], feeds=("other",))
+    other = FeedConfig(name="other", filter=Everything(), rank=Newest())
+    one = FeedConfig(
+        name="all", filter=Everything(), rank=Newest(), select=(Mix("other", one_in=2),),
+        viewer=(Follows(), HideSeen()),
+    )  # fmt: skip
+    who = viewer(ME, follows=[PEOPLE[1]], seen=[own[0], strange[-1]])
+    ids = ranked(store, one, Request(now=NOW, viewer=who), {"all": one, "other": other})
+    shown = {row.uri for row in store.posts(ids).values()}
+    assert shown == {*own[1:], *strange[-4:-1]}
 
 
 def test_it_does_not_read_on_for_ever(store, monkeypatch):

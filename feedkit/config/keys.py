@@ -158,7 +158,10 @@ class FeedKeys(Parameters):
         description="how many of its newest posts are stored",
     )  # fmt: skip
     depth: int = Field(
-        FeedConfig.depth, ge=1, le=2000, description="how many of its newest posts are ranked"
+        FeedConfig.depth,
+        ge=1,
+        le=2000,
+        description="how many of its newest posts are ranked; for one viewer at most 1000",
     )
     missing: bool = Field(
         FeedConfig.missing,

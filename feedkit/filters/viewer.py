@@ -104,7 +104,7 @@ class Mentioned(ViewerFilter):
 class HideSeen(ViewerFilter):
     """Leaves out posts that the app says were on the viewer's screen, which it says only of feeds
     with `accepts_interactions: yes`. What is seen while somebody scrolls is gone when the feed is
-    opened anew.
+    opened anew. The newest 5,000 of the last seven days are remembered.
 
     ```yaml
     hide_seen

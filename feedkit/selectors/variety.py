@@ -134,7 +134,8 @@ class Mix(Selector):
     """Every n-th post is one of another feed of this service, in that feed's order, as long as it
     has some that are not shown already. A post that is in both stands where it comes first.
 
-    The other feed's newest ranking is taken, without what it mixes in itself. The post ranked at
+    The other feed's newest ranking is taken, without what it mixes in itself, and of a personal
+    feed without what its viewer leaves out (`hide_seen`, `not_interested`). The post ranked at
     place p stands at most (p - 1) / (one_in - 1) places further down; none is left out.
 
     ```yaml
