@@ -22,12 +22,12 @@ def collected() -> Iterator[set[str]]:
 
 
 def require(extra: str, *modules: str) -> None:
-    """Raises ValueError, with the remedy, where one of `modules`, which `feedkit[EXTRA]` brings,
+    """Raises ValueError, with the remedy, where one of `modules`, which the extra `extra` brings,
     is not installed. Imports none of them."""
     if (asked := _asked.get()) is not None:
         asked.add(extra)
     if missing := [module for module in modules if find_spec(module) is None]:
         raise ValueError(
             f"needs {' and '.join(missing)}, not installed here; "
-            f"run: pip install 'feedkit[{extra}]'"
+            f"run: pip install 'atproto-feedkit[{extra}]'"
         )

@@ -15,8 +15,7 @@ from feedkit.store import Store
 from feedkit.store.interactions import Interaction
 from feedkit.times import micros
 
-AT_ONCE = 100  # interactions in a request
-A_MINUTE = 600  # interactions of a viewer in a minute
+A_MINUTE = 600  # interactions of a viewer in a minute, and so in a request
 # Bytes, as the lexicon counts; for event and item it names no limit, but keys of tables have one.
 LONGEST = {"event": 200, "feedContext": 2000, "reqId": 100}
 LONGEST_ITEM = 1000
@@ -31,10 +30,12 @@ class TooMany(Exception):
     """A viewer sends more in a minute than anybody reads. They may try again in the next one."""
 
 
-def context(feed: str, version: int, place: int) -> str:
+def context(feed: str, version: int, place: int, stand_in: str = "") -> str:
     """What goes out with a post as its feedContext, and comes back with what a reader does: where
-    the post was shown. `version`: of the ranking, 0 where posts stand by time; `place`: in it."""
-    return f"{feed} {version} {place}"
+    the post was shown. `feed`: that was asked for; `version`: of the ranking, 0 where posts stand
+    by time; `place`: in it. `stand_in`, a fourth word: the ranking was made for everybody, and is
+    that of the feed of this name; without it, the ranking is the one of `feed` for who asked."""
+    return f"{feed} {version} {place} {stand_in}".rstrip()
 
 
 def record(
@@ -66,9 +67,9 @@ def read(body: Any, feeds: Container[str]) -> list[Interaction]:
     sent = body.get("interactions")
     if not isinstance(sent, list):
         raise BadInteractions("interactions: it is missing, or no list")
-    if len(sent) > AT_ONCE:
+    if len(sent) > A_MINUTE:  # which no other time would be the right one for
         raise BadInteractions(
-            f"interactions: {len(sent)} are too many; send at most {AT_ONCE} at once"
+            f"interactions: {len(sent)} are too many; send at most {A_MINUTE} at once"
         )
     feed = _feed(body.get("feed"), feeds)
     done = [_interaction(one, f"interactions[{place}]") for place, one in enumerate(sent)]

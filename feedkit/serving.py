@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from msgspec.structs import replace
 
@@ -13,31 +14,40 @@ from feedkit.personal import asker_of, rank_now, too_many_languages
 from feedkit.post import Request, Viewer
 from feedkit.settings import EVERYONE, REFUSE, FeedConfig
 from feedkit.skeleton import BadCursor, Chain, Item, Page, may_be_shown, page
-from feedkit.store import Store, StoreError
+from feedkit.store import Store, StoreError, Unavailable
 from feedkit.store.interactions import LESS
+from feedkit.store.viewers import hurried
 from feedkit.times import micros
 
 # A cursor that begins with one of these leads through the feed that stands in for another.
 SIGNED_OUT, EMPTY = "s", "e"
 WISHES = 200  # the newest for less that are heeded
+NOTED = 30 * 1_000_000  # µs between two notes that a feed was asked for
 _NOT_OURS = "the cursor is not one that this feed gave out; leave it out"
 
-
 log = logging.getLogger(__name__)
+_noted: WeakKeyDictionary[Store, dict[str, int]] = WeakKeyDictionary()
 
 
 class SignInFirst(Exception):
     """The feed is shown to nobody whom it does not know."""
 
 
+class NotProvedYet(Exception):
+    """Somebody is signed in, and what they ask for is only for whom they say that they are; in a
+    moment that can be told."""
+
+
 class Asker(NamedTuple):
-    """Who asks. `did` is None where nobody is signed in. `load` gives what the feed needs to know
-    of the viewer, None while that is not known yet; it is called for the first page only."""
+    """Who asks. `did` is None where nobody is signed in, or where that is `unproved`: who it is
+    cannot be said yet. `load` gives what the feed needs to know of the viewer, None while that is
+    not known yet; it is called where a ranking is made."""
 
     now: datetime
     did: str | None = None
     load: Callable[[], Viewer | None] = lambda: None
     languages: tuple[str, ...] = ()
+    unproved: bool = False
 
 
 def serve(
@@ -46,7 +56,7 @@ def serve(
 ) -> Page:  # fmt: skip
     """The page of `feed` that `asker` gets; `feeds` are all of the service.
 
-    Raises `BadCursor` for a cursor that this asker was never given, and `SignInFirst`.
+    Raises `BadCursor` for a cursor that this asker was never given, `SignInFirst`, `NotProvedYet`.
     """
     mark = cursor[:1]
     if mark in (SIGNED_OUT, EMPTY):
@@ -57,6 +67,8 @@ def serve(
     else:
         if feed.personal:
             if asker.did is None:
+                if cursor and asker.unproved:
+                    raise NotProvedYet("whose cursor it is cannot be checked just now; try again")
                 if cursor:
                     raise BadCursor("the cursor is of somebody who is signed in; leave it out")
                 return _stand_in(store, feeds, feed, limit, SIGNED_OUT, asker)
@@ -66,7 +78,7 @@ def serve(
             request = replace(request, viewer=viewer)
         elif not cursor and too_many_languages(store, feed, request):
             return _stand_in(store, feeds, feed, limit, SIGNED_OUT, asker)
-        found = _own(store, feeds, feed, limit, cursor, request)
+        found = _own(store, feeds, feed, limit, cursor, request, asker)
     if not found.items and not cursor and feed.when_empty:
         return _stand_in(store, feeds, feed, limit, EMPTY, asker)
     return found
@@ -74,20 +86,32 @@ def serve(
 
 def _own(
     store: Store, feeds: Mapping[str, FeedConfig], feed: FeedConfig, limit: int, cursor: str,
-    request: Request,
+    request: Request, asker: Asker,
 ) -> Page:  # fmt: skip
     """A page of the chain of who asks."""
-    hidden: frozenset[str] = frozenset()
-    if request.viewer is not None:
-        # Whatever the feed makes of wishes, nobody sees a post again of which they want less. It
-        # is left out of a chain that was begun before, too; the rest stays in its order.
-        wishes = store.interactions.wishes(request.viewer.did, most=WISHES)
-        hidden = frozenset(wish.item for wish in wishes if wish.event == LESS)
 
     def rank() -> int | None:
-        return rank_now(store, feed, request, feeds, probe=limit == 1)
+        ranked = request
+        if cursor and feed.personal:  # the chain's ranking is gone, and so far only the DID is here
+            if (viewer := asker.load()) is None:
+                return None
+            ranked = replace(request, viewer=viewer)
+        elif cursor and too_many_languages(store, feed, request):
+            return None
+        return rank_now(store, feed, ranked, feeds, probe=limit == 1 and not cursor)
 
-    return page(store, feed, limit, cursor, request, Chain(asker_of(feed, request), rank, hidden))
+    chain = Chain(asker_of(feed, request), rank, _unwanted(store, feed, asker))
+    return page(store, feed, limit, cursor, request, chain)
+
+
+def _unwanted(store: Store, feed: FeedConfig, asker: Asker) -> frozenset[str]:
+    """Whatever a personal feed makes of wishes, nobody sees a post again of which they want less,
+    nor in what stands in for the feed. It is left out of a chain that was begun before, too; the
+    rest stays in its order."""
+    if not feed.personal or asker.did is None:
+        return frozenset()
+    wishes = store.interactions.wishes(asker.did, most=WISHES)
+    return frozenset(wish.item for wish in wishes if wish.event == LESS)
 
 
 def _stand_in(
@@ -100,8 +124,11 @@ def _stand_in(
     if mark == SIGNED_OUT and not (feed.personal or feed.by_language):
         name = ""
     if name.startswith("at://") and not rest:
-        return Page([Item(name)] if may_be_shown(store, name) else [], None)
+        shown = name not in _unwanted(store, feed, asker) and may_be_shown(store, name)
+        return Page([Item(name, stand_in=name)] if shown else [], None)
     if name == REFUSE and mark == SIGNED_OUT:
+        if asker.unproved:
+            raise NotProvedYet("who is signed in cannot be checked just now; try again")
         if asker.did is None:
             raise SignInFirst("this feed is for those who are signed in")
         if rest:
@@ -114,15 +141,25 @@ def _stand_in(
         if target is not feed:
             mark_asked(store, target, asker.now)
         request = Request(now=asker.now, languages=asker.languages)
-        found = page(store, target, limit, rest, request)
+        chain = Chain(hidden=_unwanted(store, feed, asker))
+        found = page(store, target, limit, rest, request, chain)
+        told = [item._replace(stand_in=target.name) for item in found.items]
+        found = found._replace(items=told)
     if not found.items and not rest and mark == SIGNED_OUT and feed.when_empty:
         return _stand_in(store, feeds, feed, limit, EMPTY, asker)
     return found._replace(cursor=f"{mark}{found.cursor}" if found.cursor else None)
 
 
 def mark_asked(store: Store, feed: FeedConfig, now: datetime) -> None:
-    """Note that someone reads the feed, so that it is ranked again."""
+    """Note that someone reads the feed, so that it is ranked again. Where another writer is in the
+    way the next request notes it: no reader waits for that."""
+    at, noted = micros(now), _noted.setdefault(store, {})
+    if 0 <= at - noted.get(feed.name, 0) < NOTED:
+        return
     try:
-        store.mark_asked(feed.name, micros(now))
+        with hurried(store.db):
+            store.mark_asked(feed.name, at)
+        noted[feed.name] = at
     except StoreError as error:  # the page matters more
-        log.warning("feeds.%s: cannot note that it was asked for: %s", feed.name, error)
+        level = logging.DEBUG if isinstance(error, Unavailable) else logging.WARNING
+        log.log(level, "feeds.%s: cannot note that it was asked for: %s", feed.name, error)

@@ -32,11 +32,14 @@ class BadCursor(ValueError):
 
 class Item(NamedTuple):
     """A post of a page. `pinned`: it is there whatever was ranked. `place`: how many posts of the
-    ranking stand before it; -1 where it was not ranked."""
+    ranking stand before it; -1 where it was not ranked. `stand_in`: what it is there for in place
+    of the feed that was asked for: the name of a feed (of the same one, where it is as everybody
+    gets it), or the post's own URI."""
 
     uri: str
     pinned: bool = False
     place: int = -1
+    stand_in: str = ""
 
 
 class Page(NamedTuple):
@@ -51,7 +54,8 @@ class Page(NamedTuple):
 class Chain(NamedTuple):
     """Pages that follow each other and belong to one asker. `asker`: a DID, or whatever the ranking
     depends on; "": everybody. `rank` makes the ranking, as a version, and gives its id; None where
-    there is nothing to rank yet. `hidden`: URIs that are left out by now."""
+    there is nothing to rank yet: for the first page, and for a later one whose version has expired
+    where there is no newer one. `hidden`: URIs that are left out by now."""
 
     asker: str = ""
     rank: Callable[[], int | None] | None = None
@@ -83,7 +87,8 @@ def page(
     request = now if isinstance(now, Request) else Request(now=now)
     position = _parse(cursor)
     if position is not None and position.began:  # what was pinned then is not to come again
-        request = replace(request, now=EPOCH + timedelta(seconds=position.began))
+        then = EPOCH + timedelta(seconds=position.began)
+        request = replace(request, now=min(then, request.now))
     pins = _pins(feed, request)
     left_out = {pin.uri for pin in pins}.union(chain.hidden)
     first = position is None
@@ -100,7 +105,7 @@ def page(
     if start.version or not chain.asker:
         wanted = limit - here
         if start.version:
-            items, end, more = _from_version(store, feed, start, wanted, left_out, chain.asker)
+            items, end, more = _from_version(store, feed, start, wanted, left_out, chain)
         else:
             items, end, more = _by_time(store, feed, start, wanted, left_out)
     elif not first and not start.given:
@@ -157,19 +162,19 @@ def _by_time(
 
 
 def _from_version(
-    store: Store, feed: FeedConfig, start: _Position, wanted: int, left_out: set[str], asker: str
+    store: Store, feed: FeedConfig, start: _Position, wanted: int, left_out: set[str], chain: Chain
 ) -> tuple[list[Item], _Position, bool]:
     """As `_by_time`, of a version."""
     number, place, last = start[:3]
     items: list[Item] = []
     gone = 0
-    version = store.find_version(number, feed.name, asker)
+    version = store.find_version(number, feed.name, chain.asker)
     while version is None or (place < version.size and len(items) < wanted):
         count = max(wanted - len(items), 30)
         ids = store.version_slice(version.id, place, count) if version else []
         if version is None or not ids:  # it has expired, perhaps while it was read
             gone += 1
-            version, place = _after(store, feed, asker, last)
+            version, place = _after(store, feed, chain, last, place)
             if version is None or gone > MOST_GONE:
                 return items, start, False
             continue
@@ -184,14 +189,21 @@ def _from_version(
     return items, _Position(version.id, place, last), place < version.size
 
 
-def _after(store: Store, feed: FeedConfig, asker: str, last: int) -> tuple[Version | None, int]:
+def _after(
+    store: Store, feed: FeedConfig, chain: Chain, last: int, place: int
+) -> tuple[Version | None, int]:
     """Where today's ranking goes on after the post `last`, which one that has expired gave last
-    (MAX_ID: it gave none yet). None, where it is in today's no more."""
-    version = store.latest_version(feed.name, asker)
+    (MAX_ID: it gave none yet). Where that is in today's no more: at its place; None, if it is a
+    ranking of one asker's, in which places mean little: what they saw may be left out by now."""
+    version = store.latest_version(feed.name, chain.asker)
+    if version is None and chain.rank is not None and (made := chain.rank()) is not None:
+        version = store.find_version(made, feed.name, chain.asker)
     if version is None or last == MAX_ID:
         return version, 0
     found = store.version_position(version.id, last)
-    return (None, 0) if found is None else (version, found + 1)
+    if found is not None:
+        return version, found + 1
+    return (None, 0) if chain.asker else (version, min(max(place - 1, 0), version.size))
 
 
 def _pins(feed: FeedConfig, request: Request) -> Sequence[Pinned]:

@@ -11,13 +11,15 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from collections.abc import Set as AbstractSet
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from feedkit.post import CoLike, Liked, Viewer
 from feedkit.settings import Service
-from feedkit.store import Store, StoreError
+from feedkit.store import Store, StoreError, Unavailable
 from feedkit.store.interactions import MORE, Wish
+from feedkit.store.pruning import WISHES
+from feedkit.store.viewers import hurried
 from feedkit.times import micros, moment
 
 log = logging.getLogger(__name__)
@@ -29,7 +31,7 @@ NOTED_NEW = 10 * SECOND  # … of whom something is needed that is not known
 FRESH = 10 * SECOND  # for so long follows are believed without a look at the store
 CO_LIKES = 60 * SECOND  # for so long it is believed who likes the same
 SEEN_FOR = 7 * DAY  # posts seen before that may be shown again
-LIKED_FOR = 7 * DAY  # likes before that say nothing of who likes the same
+LIKED_FOR = timedelta(days=7)  # older likes tell who likes the same only where a ranker asks
 # What the caches hold at most, in DIDs and in likes: 100 to 200 bytes each.
 MOST_MEMBERS, MOST_CO_LIKES, MOST_NOTED = 40_000, 40_000, 20_000
 
@@ -41,7 +43,10 @@ class Viewers:
     """Loads the viewers of a service: one object for a process, for all of its threads."""
 
     def __init__(self, service: Service, store: Store) -> None:
-        self._service, self._store = service, store
+        self._store = store
+        # Each ranker leaves out what is too old for it.
+        since = _longest(service, {"viewer.co_likes"}, "window", LIKED_FOR)
+        self._liked_for = since // timedelta(microseconds=1)
         self._sets = Cache[dict[str, tuple[int, frozenset[str]]]](MOST_MEMBERS)
         self._co_likes = Cache[Mapping[str, tuple[CoLike, ...]]](MOST_CO_LIKES)
         self._noted = Cache[bool](MOST_NOTED)
@@ -94,16 +99,18 @@ class Viewers:
         key = (did, missing)
         if not self._noted.get(key, at, NOTED_NEW if missing else NOTED):
             try:
-                self._store.viewers.asked(did, at, missing)
-            except StoreError as error:  # the page matters more
-                log.warning("cannot note that %s asked for a feed: %s", did, error)
+                with hurried(self._store.db):
+                    self._store.viewers.asked(did, at, missing)
+            except StoreError as error:  # the page matters more, and the next one notes it
+                level = logging.DEBUG if isinstance(error, Unavailable) else logging.WARNING
+                log.log(level, "cannot note that %s asked for a feed: %s", did, error)
                 return
             self._noted.put(key, True, at)
 
     def _liked_with(self, did: str, at: int) -> Mapping[str, tuple[CoLike, ...]]:
         found = self._co_likes.get(did, at, CO_LIKES)
         if found is None:
-            found = self._store.likes.co_likes(did, at - LIKED_FOR, salt=str(at // DAY))
+            found = self._store.likes.co_likes(did, at - self._liked_for, salt=str(at // DAY))
             self._co_likes.put(did, found, at, 1 + sum(map(len, found.values())))
         return found
 
@@ -136,6 +143,24 @@ class Cache(Generic[_Value]):
             while self._weight > self._most:
                 _, (_, _, gone) = self._kept.popitem(last=False)
                 self._weight -= gone
+
+
+def wishes_for(service: Service) -> timedelta:
+    """How long wishes for more or less are needed: as long as the longest `within` of the plugins
+    that look at them."""
+    return _longest(service, {"viewer.more", "viewer.less"}, "within", WISHES)
+
+
+def _longest(service: Service, needs: AbstractSet[str], field: str, least: timedelta) -> timedelta:
+    """The longest time in the `field` of the plugins that need one of `needs`, or `least`."""
+    found = [
+        getattr(part, field, None)
+        for feed in service.feeds.values()
+        for plugin in (feed.rank, *feed.select, *feed.viewer)
+        for part in plugin.walk()
+        if needs & frozenset(getattr(part, "needs", ()))
+    ]
+    return max([least, *(span for span in found if isinstance(span, timedelta))])
 
 
 def _liked(wish: Wish) -> Liked:

@@ -107,7 +107,7 @@ feeds:
 
     def health(self):
         try:
-            return self.client.get("/health").status_code == 200
+            return self.client.get("/ready").status_code == 200
         except httpx.TransportError:
             return False
 

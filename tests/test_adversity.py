@@ -277,6 +277,13 @@ def serving(service, prefix=()):
         assert "Traceback" not in process.said
 
 
+def health(port):
+    """What the process says of itself."""
+    with suppress(httpx.TransportError):
+        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=2).json()
+    return {}
+
+
 def page(process, feed, cursor=""):
     """The posts of a feed as it is served, all pages of it."""
     uri = f"at://{PUBLISHER}/app.bsky.feed.generator/{feed}"
@@ -440,11 +447,14 @@ class Server(Database):
         self.run(f"CREATE SCHEMA {name}")
         return f"{self.url}&options=-csearch_path%3D{name}"
 
-    def restart(self):
-        """As an operator does it: who is connected is thrown out."""
+    def stop(self):
         main = self._main
         main.send_signal(signal.SIGINT)
         main.wait(60)
+
+    def restart(self):
+        """As an operator does it: who is connected is thrown out."""
+        self.stop()
         self.start()
 
     def kill_a_backend(self):
@@ -484,28 +494,10 @@ def postgres():
         shutil.rmtree(folder, ignore_errors=True)
 
 
-class Host:
-    """Starts a command again whenever it ends, as systemd and PaaS do."""
-
-    def __init__(self, service, *line):
-        self._service, self._line = service, line
-        self.ended, self.said = [], ""
-        self.now = service.start(*line)
-
-    def look(self):
-        code = self.now.process.poll()
-        if code is not None:
-            self.ended.append((code, self.now.said.splitlines()[-1]))
-            self.said += self.now.said
-            self.now.__exit__()
-            self.now = self._service.start(*self._line)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.said += self.now.said
-        self.now.__exit__()
+AWAY = (
+    "(the connection was lost|the server is shutting down or starting|the server cannot be reached)"
+    r" .*; nothing is lost, trying again in \d+ s"
+)
 
 
 @pytest.mark.parametrize(
@@ -519,6 +511,7 @@ class Host:
     ids=" ".join,
 )
 def test_postgresql_restarted_and_killed_while_events_come(folder, postgres, what):
+    """The processes outlive it, and need no host that starts them anew."""
     network = Network(events(700 + 400 * len(what)), rate=500)
     lost = []
 
@@ -536,11 +529,11 @@ def test_postgresql_restarted_and_killed_while_events_come(folder, postgres, wha
         with ExitStack() as stack:
             jobs = stack.enter_context(service.start("jobs"))
             jobs.until(lambda: "jobs" in service.at_work(), "saying that it is at work")
-            host = stack.enter_context(Host(service, "ingest"))
+            ingest = stack.enter_context(service.start("ingest"))
             until = time.monotonic() + 60
             while service.cursor() != network.last:
-                assert time.monotonic() < until, host.said + host.now.said
-                host.look()
+                assert time.monotonic() < until, ingest.said
+                assert ingest.process.poll() is None, ingest.said
                 if troubles and network.sent > min(troubles):
                     troubles.pop(min(troubles))()
                 time.sleep(0.02)
@@ -550,15 +543,67 @@ def test_postgresql_restarted_and_killed_while_events_come(folder, postgres, wha
             jobs.until(lambda: service.ranked_at() > at, "ranking after all that")
             assert jobs.stop() == 0
             assert "please report" not in jobs.said, jobs.said
+            assert ingest.stop() == 0
         assert all(number > 0 for number in lost), "the crash lost nothing, so nothing was tried"
-        assert len(host.ended) >= len(what)
-        for code, last in host.ended:
-            assert code == 1
-            assert re.search(
-                "the connection was lost|the server is shutting down or starting"
-                "|the server cannot be reached", last
-            ), host.ended  # fmt: skip
-        assert "Traceback" not in host.said
+        assert len(re.findall(AWAY, ingest.said)) >= len(what), ingest.said
+        assert "Traceback" not in ingest.said
+        assert service.contents() == service.untroubled(network.messages)
+
+
+@slow
+def test_postgresql_that_comes_after_those_who_need_it(folder, postgres):
+    """As on a host that starts everything anew at the same moment: nobody ends."""
+    network = Network(events(600), rate=500)
+    with server(network) as stream:
+        service = Service(folder, stream.url, postgres.schema("late"))
+        port = free_port()
+        postgres.stop()
+        try:
+            with (
+                service.start("worker") as worker,
+                service.start("serve", "--port", str(port), "--workers", "1") as web,
+            ):
+                worker.until(lambda: len(re.findall(AWAY, worker.said)) >= 4, "tries of both")
+                web.until(lambda: health(port).get("status") == "store unavailable", "answer")
+                assert not answers(port), "it lives, but is not ready"
+                postgres.start()
+                worker.until(lambda: service.cursor() == network.last, "end of the stream")
+                worker.until(service.ranked_at, "ranking")
+                web.until(lambda: answers(port), "readiness")
+                web.until(lambda: health(port).get("status") == "ok", "answer", 10)
+                assert worker.stop() == 0
+        finally:
+            postgres.start()
+        assert "Traceback" not in worker.said + web.said
+        assert service.contents() == service.untroubled(network.messages)
+
+
+@slow
+def test_while_postgresql_is_away_nothing_is_read(folder, postgres):
+    """The connection to the stream goes with it, and whoever is told to stop then does."""
+    network, ends = Network(events(5_000), rate=500), []
+
+    def reading(connection):
+        try:
+            network(connection)
+        finally:
+            ends.append(time.monotonic())
+
+    with server(reading) as stream:
+        service = Service(folder, stream.url, postgres.schema("away"))
+        with service.start("ingest") as ingest:
+            ingest.until(lambda: (service.cursor() or 0) > 200, "some events")
+            postgres.stop()
+            try:
+                ingest.until(lambda: len(re.findall(AWAY, ingest.said)) >= 3, "third try")
+                assert len(ends) == 1, "one connection to the stream, which is closed"
+                sent = network.sent
+                time.sleep(0.5)
+                assert network.sent == sent
+                assert ingest.stop() == 0
+            finally:
+                postgres.start()
+        service.read_all(network)
         assert service.contents() == service.untroubled(network.messages)
 
 

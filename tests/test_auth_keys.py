@@ -10,7 +10,7 @@ import pytest
 from _plc import NOW, SKELETON, Account, FakePLC, plc_did
 from test_auth_token import service
 
-from feedkit.auth import Authenticator, BadToken, KeyUnavailable, known
+from feedkit.auth import SHORT, Authenticator, BadToken, KeyUnavailable, known
 from feedkit.auth.documents import Documents
 from feedkit.auth.lookups import Full, Lane, Lookups, TooLong
 
@@ -64,6 +64,9 @@ def test_a_key_is_asked_for_once_an_hour(auth, plc, alice, clock):
     assert who(auth, alice) == alice.did
     assert len(plc.asked) == 1
     clock.at += 2
+    for _ in range(20):
+        assert who(auth, alice) == alice.did
+    wait_until(lambda: not looked_up(alice.did))
     assert who(auth, alice) == alice.did
     assert len(plc.asked) == 2
 
@@ -124,6 +127,8 @@ def test_a_did_that_is_no_more(auth, plc, alice, clock):
     assert who(auth, alice) == alice.did
     plc.documents.clear()
     clock.at += known.FRESH + 1
+    assert who(auth, alice) == alice.did  # once more, while the directory is asked
+    wait_until(lambda: not looked_up(alice.did))
     assert who(auth, alice) == "BadJwtIss"
     plc.status = 410
     clock.at += known.REFUSED + 1
@@ -155,9 +160,11 @@ def test_an_old_key_goes_on_while_the_directory_is_away(auth, plc, alice, clock)
     clock.at += known.FRESH + 1
     for _ in range(20):
         assert who(auth, alice) == alice.did
+        wait_until(lambda: not looked_up(alice.did))
     assert len(plc.asked) == 2  # then patience
     clock.at += known.PATIENCE + 1
     assert who(auth, alice) == alice.did
+    wait_until(lambda: not looked_up(alice.did))
     assert len(plc.asked) == 3
     clock.at += known.STALE
     assert who(auth, alice) == "KeyUnavailable"
@@ -201,7 +208,12 @@ def test_nobody_waits_longer_than_said(plc, alice, slow, drip):
         keys.key(alice.did)
     assert time.monotonic() - before < 10
     # The thread that asked has ended too, not only our patience with it.
-    wait_until(lambda: not any(t.name == f"look up {alice.did}" for t in threading.enumerate()))
+    wait_until(lambda: not looked_up(alice.did))
+
+
+def looked_up(did):
+    """Whether a look-up of it is under way."""
+    return any(thread.name == f"look up {did}" for thread in threading.enumerate())
 
 
 def wait_until(true, longest=10.0):
@@ -209,6 +221,89 @@ def wait_until(true, longest=10.0):
     while not true():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def timed(auth, account, patience=SHORT):
+    """The viewer or the name of the error, and how many seconds that took."""
+    began = time.monotonic()
+    try:
+        found = auth.viewer(f"Bearer {account.token()}", SKELETON, patience)
+    except (BadToken, KeyUnavailable) as error:
+        found = error.error
+    return found, time.monotonic() - began
+
+
+def test_a_page_waits_little_and_the_next_one_knows_who_it_is(auth, plc, alice):
+    plc.slow = 1.5
+    found, took = timed(auth, alice)
+    assert (found, took < 0.5) == ("KeyUnavailable", True)
+    wait_until(lambda: not looked_up(alice.did))
+    found, took = timed(auth, alice)
+    assert (found, took < 0.3) == (alice.did, True)
+    assert len(plc.asked) == 1
+
+
+def test_who_can_wait_waits_for_the_look_up_that_a_page_began(auth, plc, alice):
+    plc.slow = 1.0
+    assert timed(auth, alice)[0] == "KeyUnavailable"
+    assert who(auth, alice) == alice.did
+    assert len(plc.asked) == 1
+
+
+def test_a_page_that_did_not_wait_keeps_nobody_waiting_later(auth, plc, alice, clock):
+    """Its patience says nothing of the directory; that it could not be asked does, for seconds."""
+    plc.slow = 9.0
+    for _ in range(2):
+        assert timed(auth, alice)[0] == "KeyUnavailable"
+    wait_until(lambda: not looked_up(alice.did))
+    plc.slow = 0.0
+    found, took = timed(auth, alice)
+    assert (found, took < 0.3) == ("KeyUnavailable", True)
+    clock.at += known.AWAY + 1
+    assert who(auth, alice) == alice.did
+    assert len(plc.asked) == 2
+
+
+def test_an_old_key_is_used_at_once(auth, plc, alice, clock):
+    assert who(auth, alice) == alice.did
+    clock.at += known.FRESH + 1
+    plc.slow = 1.5
+    for patience in (SHORT, None):
+        found, took = timed(auth, alice, patience)
+        assert (found, took < 0.3) == (alice.did, True)
+    wait_until(lambda: not looked_up(alice.did))
+    assert who(auth, alice) == alice.did
+    assert len(plc.asked) == 2
+    clock.at += known.STALE + 1
+    assert timed(auth, alice)[0] == "KeyUnavailable"
+
+
+@pytest.mark.parametrize("slow", [0.0, 1.0])
+def test_a_new_key_where_the_old_one_is_old(auth, plc, alice, clock, slow):
+    """The old key is no reason to call a token bad that the new one signed."""
+    assert who(auth, alice) == alice.did
+    alice.rotate()
+    plc.add(alice)
+    clock.at += known.FRESH + 1
+    plc.slow = slow
+    found, took = timed(auth, alice)
+    assert (found, took < 0.5) == ("KeyUnavailable" if slow else alice.did, True)
+    wait_until(lambda: not looked_up(alice.did))
+    assert who(auth, alice) == alice.did
+    assert len(plc.asked) == 2
+
+
+def test_a_bad_token_is_bad_however_slow_the_directory_is(auth, plc, alice):
+    assert who(auth, alice) == alice.did
+    plc.slow = 1.5
+    found, took = timed(auth, Account(alice.did))
+    assert (found, took < 0.5) == ("BadJwtSignature", True)
+    wait_until(lambda: not looked_up(alice.did))
+    for _ in range(known.FORCED - 1):
+        timed(auth, Account(alice.did))
+        wait_until(lambda: not looked_up(alice.did))
+    found, took = timed(auth, Account(alice.did))
+    assert (found, took < 0.1) == ("BadJwtSignature", True)
 
 
 def test_a_resolver_that_hangs_holds_no_request(alice):
@@ -324,6 +419,7 @@ def test_a_full_lane_keeps_old_keys_in_use(plc, alice, clock):
         keys.key(plc_did(2))
     keys._plc.waiting.release()
     assert keys.key(alice.did) == key
+    wait_until(lambda: not looked_up(alice.did))
     assert len(plc.asked) == 2  # the full lane was not held against her
     assert keys._plc.waiting.acquire()
     clock.at += known.STALE + 1

@@ -138,7 +138,7 @@ def with_vectors(posts):
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.heading)
 def test_a_block_loads_and_means_the_same(block, loaded):
     if needs_absent_model(block.text):
-        pytest.skip("feedkit[semantic] or its model is not installed")
+        pytest.skip("atproto-feedkit[semantic] or its model is not installed")
     feed = loaded(block)
     if feed.viewer:
         shown, hidden = SHOWN[block.heading]

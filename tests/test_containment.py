@@ -18,8 +18,11 @@ from feedkit.config import load_config
 from feedkit.config.problems import ConfigError
 from feedkit.ingest import Ingest
 from feedkit.jobs import Jobs
+from feedkit.settings import Stream
 from feedkit.skeleton import page
+from feedkit.sources import open_source
 from feedkit.sources.replay import Replay
+from feedkit.sources.socket import Closed
 
 ANN = "did:plc:annaaaaaaaaaaaaaaaaaaaaa"
 NOW = datetime.now(UTC)
@@ -448,3 +451,29 @@ def test_all_of_them_at_once(store, tmp_path, caplog):
     for name in ("f_raise", "f_text", "f_sleep", "explodes", "r_raise", "r_text", "s_raise"):
         assert f"feeds.{name}: the " in caplog.text
     assert "feeds.good" not in caplog.text
+
+
+# What stands in an address and is nobody's business
+
+
+@pytest.mark.parametrize("kind", ["jetstream", "firehose"])
+def test_user_and_password_of_a_stream_are_told_nobody(kind, caplog):
+    """The name stands in the store, in the log and in /metrics."""
+    caplog.set_level(logging.INFO)
+    url = "ws://eve:s3c@ret@127.0.0.1:1/subscribe?key=1"
+    source = open_source(Stream(kind, url), frozenset())
+    assert source.name == f"{kind} ws://127.0.0.1:1/subscribe"
+    stop = threading.Event()
+    for _ in source.frames(None, 0, stop):
+        if caplog.messages:
+            stop.set()
+    assert source.problem
+    assert "s3c" not in caplog.text + source.problem
+
+
+def test_nor_are_they_where_an_address_is_refused(caplog):
+    closed = Closed("wss://eve:s3c@ret@host isn't a valid URI", 1.0)
+    source = open_source(Stream("jetstream", "wss://eve:s3c@ret@host"), frozenset())
+    source._closed(closed, source._position(None, 0))
+    assert "wss://host isn't a valid URI" in caplog.text
+    assert source.problem == "wss://host isn't a valid URI"

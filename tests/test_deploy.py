@@ -17,7 +17,7 @@ GOOD = {
         "    when_empty: at://did:plc:ewvi7nxzyoun6zhxrhs64oiz/app.bsky.feed.post/3mptbyoeyc22k\n"
     ),
     "Procfile": "release: feedkit migrate\nweb: feedkit serve --host 0.0.0.0\nworker: feedkit worker\n",
-    "requirements.txt": "feedkit[postgres]\n",
+    "requirements.txt": "atproto-feedkit[postgres]\n",
     ".python-version": "3.13\n",
     "birds.png": "",
 }
@@ -97,8 +97,24 @@ def test_a_file_as_the_store(project, environ, serious, says):
     assert says in found.remedy
 
 
+@pytest.mark.parametrize(
+    ("host", "file", "serious"),
+    [
+        ("FLY_APP_NAME", "/data/feedkit.db", False), ("RENDER", "/var/data/feedkit.db", False),
+        ("RAILWAY_ENVIRONMENT", "/data/feedkit.db", False),
+        ("FLY_APP_NAME", "{project}/feedkit.db", True), ("FLY_APP_NAME", "data/feedkit.db", True),
+        ("DYNO", "/data/feedkit.db", True), ("K_SERVICE", "/data/feedkit.db", True),
+    ],
+)  # fmt: skip
+def test_a_file_on_a_disk_that_may_be_mounted(project, host, file, serious):
+    url = f"sqlite:///{file.format(project=project)}"
+    (found,) = advice(project, {"DATABASE_URL": url, host: "x", "PORT": "8080"})
+    assert (found.serious, f"${host} says" in found.said + found.remedy) == (serious, True)
+    assert ("a volume" in found.remedy) is not serious
+
+
 PROCFILES = [
-    (None, False, "there is no", "`feedkit new`"),
+    (None, False, "there is no", "`feedkit new DIR`"),
     ("release: feedkit migrate\nweb: feedkit serve --host 0.0.0.0\n", True, "nothing reads the stream", "worker: feedkit worker"),
     (GOOD["Procfile"] + "more: feedkit ingest\n", True, "worker, more all read the whole", "leave one"),
     (GOOD["Procfile"].replace(" --host 0.0.0.0", ""), True, "web answers this machine alone", "0.0.0.0"),
@@ -199,20 +215,26 @@ def test_other_procfiles_that_are_good(project, text):
     ("text", "serious", "says"),
     [
         (None, False, "there is no"),
-        ("feedkit\n", True, "lacks the extra postgres"),
-        ("feedkit[language] >= 1\n", True, "lacks the extra postgres"),
-        ("birds\n# feedkit\n", False, "does not name feedkit"),
+        ("atproto-feedkit\n", True, "lacks the extra postgres"),
+        ("feedkit[postgres]\n", True, "names feedkit, which is another project on PyPI"),
+        ("x\nfeedkit>=0.1 # ours\n", True, "names feedkit, which is another project on PyPI"),
+        ("atproto-feedkit[language] >= 1\n", True, "lacks the extra postgres"),
+        ("birds\n# feedkit\n", False, "does not name atproto-feedkit"),
     ],
-    ids=["none", "plain", "other-extra", "unnamed"],
+    ids=["none", "plain", "another", "another-too", "other-extra", "unnamed"],
 )
 def test_the_requirements(project, text, serious, says):
     (found,) = advice(project, requirements=text)
     assert (found.serious, says in found.said) == (serious, True)
-    assert "feedkit[postgres]" in found.remedy
+    assert "atproto-feedkit[postgres]" in found.remedy
 
 
 @pytest.mark.parametrize(
-    "text", ["feedkit[semantic, Postgres]==0.3", "x\nfeedkit[postgres] @ https://example.com/f.whl"]
+    "text",
+    [
+        "atproto-feedkit[semantic, Postgres]==0.3",
+        "x\natproto-feedkit[postgres] @ https://example.com/f.whl",
+    ],
 )
 def test_requirements_that_are_good(project, text):
     assert advice(project, requirements=text) == []
@@ -225,7 +247,7 @@ def test_extras_that_plugins_need(project):
     )
     (found,) = advice(project, config=config)
     assert "lacks the extra language" in found.said
-    assert found.remedy == "write feedkit[language,postgres]"
+    assert found.remedy == "write atproto-feedkit[language,postgres]"
 
 
 @pytest.mark.parametrize(
@@ -272,7 +294,7 @@ def test_a_new_project_lacks_only_what_nobody_else_can_know(feedkit, tmp_path, m
     config.write_text(config.read_text().replace("example.com", "birds.club"))
     code, told = feedkit("check", "--deploy")
     assert (code, "✗" in told, "! no picture" in told) == (0, False, True)
-    assert ("`feedkit backfill`" in told) == ("backfill" in cli.commands)
+    assert ("`feedkit backfill --all --stream 24h`" in told) == ("backfill" in cli.commands)
 
 
 def test_a_mistake_in_the_configuration_comes_first(project, capfd, monkeypatch):

@@ -7,13 +7,16 @@ import json
 import shlex
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import click
 import httpx
 import pytest
+import yaml
 from _documents import DOCS, blocks
 from _network import free_port
 from _project import installed
@@ -24,7 +27,7 @@ from feedkit.doctor.checks import checks
 from feedkit.doctor.visit import Visit
 
 PAGE = (DOCS / "deploy.md").read_text("utf-8")
-UNITS = [block.text for block in blocks("deploy.md") if block.kind == "ini"]
+*UNITS, TUNNEL = [block.text for block in blocks("deploy.md") if block.kind == "ini"]
 NOWHERE = "{plc: 'http://127.0.0.1:9', appview: 'http://127.0.0.1:9'}"
 
 
@@ -60,7 +63,7 @@ def test_the_procfile_as_it_stands(tmp_path, new_schema, capfd, monkeypatch):
     )  # fmt: skip
     try:
         base = f"http://127.0.0.1:{port}"
-        _until_it_answers(f"{base}/health", process, log)
+        _until_it_answers(f"{base}/ready", process, log)
         monkeypatch.chdir(project)
         monkeypatch.setenv("DATABASE_URL", url)
         capfd.readouterr()
@@ -113,9 +116,10 @@ def test_systemd_takes_the_units(tmp_path):
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     files = []
-    for name, unit in zip(("web", "worker"), UNITS, strict=True):
+    for name, unit in zip(("web", "worker", "tunnel"), [*UNITS, TUNNEL], strict=True):
         files.append(tmp_path / f"feedkit-{name}.service")
-        files[-1].write_text(unit.replace("/srv/feeds/.venv/bin/feedkit", str(program)))
+        unit = unit.replace("/srv/feeds/.venv/bin/feedkit", str(program))
+        files[-1].write_text(unit.replace("/usr/bin/ssh", str(program)))
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *map(str, files)],
         capture_output=True, text=True, timeout=60,
@@ -128,12 +132,43 @@ def test_caddy_and_the_units_agree_about_the_port(tmp_path):
     caddyfile = PAGE.partition("```\nfeeds.example.com {")[2].partition("```")[0]
     (port,) = {line.rpartition(":")[2] for line in caddyfile.splitlines() if "proxy" in line}
     assert f"serve --port {port}\n" in UNITS[0]
-    assert f"--url http://127.0.0.1:{port} " in PAGE
-    assert f"127.0.0.1:{port}:127.0.0.1:{port}" in PAGE
+    (cloudflare,) = (
+        yaml.safe_load(b.text)
+        for b in blocks("deploy.md")
+        if "ingress" in b.text and b.kind == "yaml"
+    )
+    assert cloudflare["ingress"] == [
+        {"hostname": "feeds.example.com", "service": f"http://127.0.0.1:{port}"},
+        {"service": "http_status:404"},
+    ]
+    assert cloudflare["credentials-file"].endswith(f"/{cloudflare['tunnel']}.json")
+    assert f" -R 127.0.0.1:{port}:127.0.0.1:{port} tunnel@" in TUNNEL
+    assert f'permitlisten="127.0.0.1:{port}"' in PAGE
     if caddy := shutil.which("caddy"):
         file = tmp_path / "Caddyfile"
         file.write_text("feeds.example.com {" + caddyfile)
         assert subprocess.run([caddy, "adapt", "--config", file], timeout=60).returncode == 0
+
+
+def test_a_backup_is_whole_while_somebody_writes(tmp_path):
+    (block,) = (b.text for b in blocks("deploy.md") if ".backup(" in b.text)
+    as_feedkit, (python, *words) = shlex.split(block)[:4], shlex.split(block)[4:]
+    assert (as_feedkit, python) == (["runuser", "-u", "feedkit", "--"], ".venv/bin/python")
+    with closing(sqlite3.connect(tmp_path / "feedkit.db", isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = wal")
+        db.execute("CREATE TABLE posts (text)")
+        db.execute("INSERT INTO posts VALUES ('kept')")
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("INSERT INTO posts VALUES ('not yet')")
+        subprocess.run([sys.executable, *words], cwd=tmp_path, check=True, timeout=30)
+        db.execute("COMMIT")
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
+        assert copy.execute("SELECT text FROM posts").fetchall() == [("kept",)]
+
+
+def test_a_new_project_keeps_its_environment_out_of_git(tmp_path):
+    assert run(["new", str(tmp_path / "birds")]) == 0
+    assert ".env" in (tmp_path / "birds" / ".gitignore").read_text().splitlines()
 
 
 def test_the_page_names_every_check():

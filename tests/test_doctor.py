@@ -12,6 +12,7 @@ from contextlib import closing
 from datetime import timedelta
 from threading import Thread
 
+import msgspec
 import pytest
 from _healthy import ALICE, NAMES, POST, SERVICE, Authority, World, uri
 from _streams import sends, server, v2_post
@@ -22,8 +23,10 @@ from feedkit.config import load_config
 from feedkit.doctor import asking, database, stream, visit
 from feedkit.doctor.checks import checks, examine
 from feedkit.doctor.visit import Visit
+from feedkit.heartbeat.figures import Job, Working
 from feedkit.ranking import take_snapshot
 from feedkit.store import open_store
+from feedkit.store.heartbeats import Beat
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: refuses
 STREAM = "ws://127.0.0.1:9"
@@ -58,7 +61,7 @@ class Service:
         return load_config(self.folder / "config.yaml", {})
 
     def fill(self, newest=None):
-        """Posts and a ranking, as ingest and jobs leave them."""
+        """Posts, a ranking and a sign of life, as ingest and jobs leave them."""
         service = self.write()
         with open_store(self.url) as store:
             store.migrate()
@@ -68,7 +71,14 @@ class Service:
                 self.source, 7, now() if newest is None else newest, frozenset(),
             )  # fmt: skip
             take_snapshot(store, service.feeds["ranked"])
+        self.beat()
         return self
+
+    def beat(self, ago=1, **jobs):
+        """What the process that does the jobs said so many seconds ago."""
+        at, figures = now() - ago * SECOND, msgspec.json.encode(Working(jobs=jobs)).decode()
+        with open_store(self.url) as store:
+            store.heartbeats.save(Beat("jobs", "jobs", "here", 1, at, at, figures))
 
     def examine(self, *names, at="", longest=PATIENT, backfill=False):
         """What each check says, by its name and what it is about."""
@@ -414,7 +424,8 @@ def test_feeds_without_posts_and_feeds_that_nobody_registered(service):
     assert "`feedkit why --text 'such a post' empty`" in found["posts"].remedy
     assert "backfill" not in found["posts"].remedy
     assert (found["feed empty"].ok, "see posts" in found["feed empty"].said) == (True, True)
-    assert "`feedkit backfill empty`" in service.failed("empty", backfill=True)["posts"].remedy
+    remedy = service.failed("empty", backfill=True)["posts"].remedy
+    assert "`feedkit backfill empty --stream 24h`" in remedy
 
 
 # Stream and jobs
@@ -475,7 +486,10 @@ def test_gaps(service):
     assert found["gaps"].said.startswith("10 minutes up to 20")
     assert found["gaps"].said.endswith("of jetstream x: it forgot")
     assert "`feedkit worker`" in found["gaps"].remedy
-    assert "`feedkit backfill FEED`" in service.failed(backfill=True)["gaps"].remedy
+    assert "`feedkit backfill --gaps`" in service.failed(backfill=True)["gaps"].remedy
+    with open_store(service.url) as store:
+        store.backfills.mark_filled([gap.id for gap in store.backfills.open_gaps()], now())
+    assert service.examine()["gaps"].ok
 
 
 def overdue(service):
@@ -493,7 +507,37 @@ def test_jobs_that_do_nothing(service, monkeypatch):
         "rankings are overdue: ranked; the newest of them is 60 minutes old" in found["jobs"].said
     )
     assert "`feedkit jobs`" in found["jobs"].remedy
-    assert service.examine("plain")["jobs"].ok is None
+    assert service.examine("plain")["jobs"].ok, "nothing of this one is ranked"
+
+
+@pytest.mark.parametrize(
+    ("ago", "jobs", "says", "remedy"),
+    [
+        (7200, {}, "the jobs were last heard of 2 hours ago", "start `feedkit worker`"),
+        (1, {"rank": Job(), "prune": Job(failing=1, problem="OSError: x")}, "prune failed once: OSError: x", "log"),
+        (1, {"tidy": Job(failing=2), "rank": Job(failing=3, problem="y")},
+         "the job rank failed 3 times in a row: y; also tidy", "the log of `feedkit jobs`"),
+    ],
+    ids=["gone", "once", "several"],
+)  # fmt: skip
+def test_jobs_that_are_gone_or_fail(service, ago, jobs, says, remedy):
+    service.beat(ago, **jobs)
+    for names in ((), ("plain",)):  # where nothing is ranked nothing grows old
+        found = service.failed(*names)
+        assert list(found) == ["jobs"]
+        assert says in found["jobs"].said
+        assert remedy in found["jobs"].remedy
+
+
+def test_jobs_that_nobody_does(service):
+    with open_store(service.url) as store:
+        store.heartbeats.forget("jobs", "jobs")
+    found = service.failed("plain")
+    assert list(found) == ["jobs"]
+    assert (found["jobs"].said, "`feedkit jobs`" in found["jobs"].remedy) == (
+        "the jobs are done by nobody",
+        True,
+    )
 
 
 def test_jobs_at_work(service, monkeypatch):
@@ -562,6 +606,61 @@ def test_records(service):
     found = service.examine()
     assert (found["record plain"].ok, found["app plain"].ok) == (None, None)
     assert found["record plain"].said == "not published yet"
+
+
+def test_a_feed_that_rests_keeps_its_record(service):
+    service.more = "  resting: {filter: reply, display_name: resting, served: no}\n"
+    service.world.records["resting"] = {**service.world.records["plain"], "displayName": "x"}
+    found = service.examine("plain")["records"]
+    assert (found.ok, found.remedy) == (True, "")
+    assert found.said == "none of a feed that is gone; resting rests (served: no)"
+
+
+def test_one_account_by_two_names(service):
+    service.more = (
+        f"  mine: {{filter: reply, display_name: mine, publisher: '{ALICE}'}}\n"
+        f"  off: {{filter: reply, display_name: off, served: no, publisher: '{ALICE}'}}\n"
+    )
+    for name in ("mine", "off"):
+        service.world.records[name] = {**service.world.records["plain"], "displayName": name}
+    found = service.examine("plain", "mine")["records"]
+    assert (found.ok, found.said) == (True, "none of a feed that is gone; off rests (served: no)")
+
+
+def test_a_record_in_the_account_that_had_the_feed_is_named_by_its_address(service):
+    """By the feed's name `unpublish` would delete the record that the other account now has."""
+    bob = "did:plc:bob234567abcdefghijklm2a"
+    service.more = f"  given: {{filter: reply, display_name: given, publisher: '{bob}'}}\n"
+    service.world.records["given"] = service.world.records["plain"]
+    service.world.answers[bob] = (
+        200,
+        {
+            **service.world.document(bob, "#atproto_pds", "AtprotoPersonalDataServer", NOWHERE),
+        },
+    )
+    found = service.failed("plain")
+    assert list(found) == ["records"]
+    assert f"`feedkit unpublish {uri('given')}`" in found["records"].remedy
+
+
+@pytest.mark.parametrize(
+    ("skeleton", "says", "remedy"),
+    [
+        ({"feed": [{"post": POST}] * 3}, "shows none of the feed's first 3 posts", "`feedkit show plain`"),
+        ({"feed": []}, "without a post, as the service has none", ""),
+        (None, "what the service answers see feed", ""),
+    ],
+    ids=["hidden", "empty", "unreached"],
+)  # fmt: skip
+def test_an_app_that_shows_nothing(service, skeleton, says, remedy):
+    service.world.answers["app.bsky.feed.getFeed"] = 200, {"feed": []}
+    if skeleton is None:
+        service.world.endpoint = NOWHERE
+    service.world.answers["app.bsky.feed.getFeedSkeleton"] = 200, skeleton
+    found = service.examine("plain")["app plain"]
+    assert found.ok is None
+    assert says in found.said
+    assert remedy in found.remedy
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from storing import at, clear, did, uri, us
 
-from feedkit.feedback import A_MINUTE, AT_ONCE, BadInteractions, TooMany, context, record
+from feedkit.feedback import A_MINUTE, BadInteractions, TooMany, context, record
 from feedkit.filters import Everything
 from feedkit.rankers import Newest
 from feedkit.settings import FeedConfig
@@ -123,9 +123,31 @@ def test_only_what_comes_from_a_feed_that_asks_is_kept(store, sent, said, feeds)
 
 
 def test_what_is_not_kept_does_not_count(store):
-    for _ in range(A_MINUTE // AT_ONCE + 1):
-        assert send(store, *[did_()] * AT_ONCE, feed=GREY) == 0
+    for _ in range(2):
+        assert send(store, *[did_()] * A_MINUTE, feed=GREY) == 0
     assert send(store, did_()) == 1
+
+
+def test_a_request_may_hold_as_many_as_a_minute(store):
+    """The lexicon sets no limit, and an app may send what was seen in an hour at once."""
+    posts = (did_(item=uri(f"p{number}")) for number in range(A_MINUTE))
+    assert send(store, *posts) == A_MINUTE
+    assert len(kept(store)) == A_MINUTE
+
+
+@pytest.mark.parametrize(
+    ("said", "feed"),
+    [
+        (context("red", 17, 4), "red"),
+        (context("red", 0, -1, "grave"), "red"),  # of the stand-in
+        (context("red", 0, -1, "red"), "red"),  # of the feed itself, as everybody gets it
+        (context("red", 0, -1, f"at://{BEN}/app.bsky.feed.post/tip"), "red"),
+    ],
+)
+def test_a_context_says_whose_ranking_it_was(store, said, feed):
+    assert send(store, did_(feedContext=said), feed=None) == 1
+    assert (kept(store)[0][3], kept(store)[0][6]) == (feed, said)
+    assert len(said.split(" ")) == (3 if said == "red 17 4" else 4)
 
 
 def test_of_one_viewer_only_the_newest_are_kept(store, monkeypatch):
@@ -176,7 +198,7 @@ def test_the_longest_there_may_be(store):
         (b"null", "the body is no JSON object"),
         (b"{}", "interactions: it is missing"),
         (b'{"interactions": {}}', "interactions: it is missing, or no list"),
-        (body(*[did_()] * (AT_ONCE + 1)), "interactions: 101 are too many; send at most 100"),
+        (body(*[did_()] * 601), "interactions: 601 are too many; send at most 600"),
         (body(did_(), 7), r"interactions\[1\]: it is no object"),
         (body(did_(item=7)), r"interactions\[0\].item: it is no address of a post"),
         (body(did_(item="at://alice.example/app.bsky.feed.post/3k")), r"item: it is no address"),
@@ -235,8 +257,8 @@ def test_whatever_is_sent_is_kept_or_refused(store, sent):
 
 
 def test_so_many_in_a_minute_and_no_more(store):
-    for number in range(A_MINUTE // AT_ONCE):
-        send(store, *(did_(item=uri(f"p{number}x{n}")) for n in range(AT_ONCE)), seconds=number)
+    for number in range(6):
+        send(store, *(did_(item=uri(f"p{number}x{n}")) for n in range(100)), seconds=number)
     with pytest.raises(TooMany, match="more than 600 interactions in a minute"):
         send(store, did_(MORE), seconds=59)
     assert len(kept(store)) == A_MINUTE
@@ -246,7 +268,7 @@ def test_so_many_in_a_minute_and_no_more(store):
 
 def test_the_same_again_and_again_counts_too(store):
     for _ in range(6):
-        send(store, *[did_()] * AT_ONCE)
+        send(store, *[did_()] * 100)
     with pytest.raises(TooMany):
         send(store, did_())
 

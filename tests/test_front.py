@@ -10,7 +10,9 @@ import httpx
 import pytest
 from flask import Flask, Response, request
 
+from feedkit.settings import Service
 from feedkit.web import asked, backstage, bodies, front, kept
+from feedkit.web.asgi import create_front
 from feedkit.web.asked import Queries
 from feedkit.web.backstage import Backstage
 from feedkit.web.bodies import INTERACTIONS
@@ -47,7 +49,7 @@ def behind():
 
 @asynccontextmanager
 async def client(behind, threads=4):
-    stages = Stages(*(Backstage(behind.app.wsgi_app, threads) for _ in range(3)))
+    stages = Stages(*(Backstage(behind.app.wsgi_app, threads) for _ in Stages._fields))
     made = Front(stages, Queries({"new": False, "spoken": True}))
     transport = httpx.ASGITransport(made)
     async with httpx.AsyncClient(transport=transport, base_url="http://feeds") as asks:
@@ -119,13 +121,34 @@ def test_who_asks_for_the_same_languages_gets_the_same_page(behind):
     run(test)
 
 
-def test_who_asks_never_reaches_a_shared_feed(behind):
+@pytest.mark.parametrize("name", ["new", "spoken"])
+def test_nothing_of_who_asks_reaches_a_shared_feed(behind, name):
     async def test():
         async with client(behind) as asks:
-            await page(asks, headers={"authorization": "Bearer secret", "cookie": "a=b"})
-            headers = behind.asked[0][1]
-            assert not {"Authorization", "Cookie"} & headers.keys()
-            assert headers["Host"] == "feeds"
+            headers = {"authorization": "Bearer secret", "cookie": "a=b", "accept-language": "de"}
+            await page(asks, name, headers={**headers, "x-a": "1", "content-type": "text/x"})
+            (_, headers, body) = behind.asked[0]
+            said = {"Accept-Language": "de"} if name == "spoken" else {}
+            assert headers == {"Host": "localhost", "Content-Length": "0", **said}
+            assert body == b""
+
+    run(test)
+
+
+SPOILED = {
+    "upgrade": [("connection", "upgrade"), ("connection", "keep-alive"), ("upgrade", "websocket")],
+    "host": [("host", "[::1")],
+    "type": [("content-type", "multipart/form-data; boundary=\xff".encode("latin-1"))],
+}
+
+
+@pytest.mark.parametrize("headers", SPOILED.values(), ids=SPOILED)
+def test_headers_of_the_first_spoil_nothing_for_those_who_wait_with_them(behind, headers):
+    async def test():
+        async with client(behind) as asks:
+            several = [page(asks, headers=headers), *(page(asks) for _ in range(3))]
+            assert [one.status_code for one in await asyncio.gather(*several)] == [200] * 4
+            assert asks.front.counts == {"miss": 1, "merged": 3}
 
     run(test)
 
@@ -188,8 +211,8 @@ def test_a_broken_service_is_covered_by_the_last_good_page(behind, monkeypatch):
             assert stale.headers["x-feedkit-stale"] == "0"
             assert "x-feedkit-stale" not in good.headers
             assert (await page(asks, limit=7)).status_code == 503  # of which there is none
-            behind.status = 400  # an answer, though not a good one
-            assert (await page(asks)).status_code == 400
+            for behind.status in (400, 401, 404, 500):  # the query was good before
+                assert "x-feedkit-stale" in (await page(asks)).headers
             behind.status = 503
             monkeypatch.setattr(front, "STALE", -1.0)
             assert (await page(asks)).status_code == 503
@@ -210,6 +233,31 @@ def test_a_slow_service_is_covered_too_and_its_answer_is_used_later(behind, monk
             behind.go.set()
             await asyncio.sleep(0.2)
             assert (await page(asks)).json()["n"] == 2
+            assert len(behind.asked) == 2
+
+    run(test)
+
+
+def test_a_look_up_that_takes_long_is_waited_for_once(behind, monkeypatch):
+    """While the store hangs, who comes later gets the stale page without a wait."""
+
+    async def test():
+        async with client(behind) as asks:
+            clock = asyncio.get_running_loop().time
+            monkeypatch.setattr(front, "PATIENCE", 0.6)
+            monkeypatch.setattr(front, "FRESH", 0.0)
+            await page(asks)
+            behind.go.clear()
+            began = clock()
+            first = asyncio.create_task(page(asks))
+            await asyncio.sleep(0.4)
+            assert "x-feedkit-stale" in (await page(asks)).headers
+            assert 0.55 < clock() - began < 0.95, "as long as the first, not 0.6 s more"
+            assert "x-feedkit-stale" in (await first).headers
+            began = clock()
+            for _ in range(5):
+                assert "x-feedkit-stale" in (await page(asks)).headers
+            assert clock() - began < 1.0
             assert len(behind.asked) == 2
 
     run(test)
@@ -288,6 +336,75 @@ def test_all_bodies_together_are_bounded(behind, monkeypatch):
             assert (await send()).status_code == 200
 
     run(test)
+
+
+async def sent(asks, size=1000):
+    """A body that has arrived and whose answer is waited for."""
+    task = asyncio.create_task(asks.post(INTERACTIONS, content=b"x" * size, headers=WHO))
+    await asyncio.sleep(0.05)
+    return task
+
+
+def test_a_body_counts_until_its_call_has_ended(behind, monkeypatch):
+    monkeypatch.setattr(bodies, "MOST_BODIES", 2500)
+    monkeypatch.setattr(backstage, "LONGEST", 0.3)
+
+    async def test():
+        behind.go.clear()
+        async with client(behind, threads=1) as asks:
+            waiting = [await sent(asks), await sent(asks)]  # one runs, the other waits for it
+            third = await (await sent(asks))
+            assert (third.status_code, third.json()["error"]) == (503, "Busy")
+            assert {(await one).status_code for one in waiting} == {503}, "too late"
+            assert asks.front._bodies._held == 2000, "they are still there"
+            behind.go.set()
+            await asyncio.sleep(0.1)
+            assert asks.front._bodies._held == 0
+            assert (await (await sent(asks))).status_code == 200
+
+    run(test)
+
+
+def test_a_body_that_finds_no_room_does_not_count(behind, monkeypatch):
+    monkeypatch.setattr(backstage, "MOST_WAITING", 1)
+
+    async def test():
+        behind.go.clear()
+        async with client(behind) as asks:
+            first = await sent(asks)
+            assert (await (await sent(asks))).status_code == 503
+            assert asks.front._bodies._held == 1000
+            behind.go.set()
+            assert (await first).status_code == 200
+            assert asks.front._bodies._held == 0
+
+    run(test)
+
+
+def test_those_who_send_do_not_hold_up_those_who_ask(behind, monkeypatch):
+    monkeypatch.setattr(backstage, "MOST_WAITING", 4)
+
+    async def test():
+        behind.go.clear()
+        async with client(behind, threads=1) as asks:
+            waiting = [await sent(asks) for _ in range(4)]
+            assert (await (await sent(asks))).status_code == 503
+            assert len(behind.asked) == 1
+            mine = asyncio.create_task(page(asks, "mine"))
+            await asyncio.sleep(0.1)
+            assert len(behind.asked) == 2, "a page finds a thread of its own"
+            behind.go.set()
+            assert {(await one).status_code for one in [*waiting, mine]} == {200}
+
+    run(test)
+
+
+def test_little_may_wait_to_be_written(store):
+    made = Service("a.example", "did:plc:x", "did:web:a.example", {})
+    stages = create_front(made, store)._stages
+    assert stages.sending._most * bodies.MOST_BODY <= bodies.MOST_BODIES
+    for stage in stages:
+        stage.close()
 
 
 def test_a_request_that_does_not_arrive_is_given_up(behind, monkeypatch):

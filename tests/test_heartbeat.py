@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 from storing import SECOND, apply, us, written
 
-from feedkit.heartbeat import JobsPulse, Pulse, StreamPulse
+from feedkit.heartbeat import JobsPulse, NumberedPulse, Pulse, StreamPulse
 from feedkit.heartbeat.figures import Ingesting, Job, Serving, Working, blamed, memory, read
 from feedkit.heartbeat.pulse import now_us
 from feedkit.store import open_store, overview
@@ -102,6 +102,57 @@ def test_what_another_version_said_otherwise_is_left_out(said):
     assert read(beat("nonsense")) is None
 
 
+def test_processes_alike_go_by_the_lowest_free_number(store):
+    """All at the same moment, as the processes of one gunicorn start."""
+    pulses, together = [], threading.Barrier(8)
+    for pid in range(100, 108):
+        pulses.append(NumberedPulse(store, "web", Serving))
+        pulses[-1]._pid = pid
+
+    def start(pulse):
+        together.wait()
+        pulse.beat()
+        store.close()
+
+    threads = [threading.Thread(target=start, args=(pulse,)) for pulse in pulses]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(pulse.name for pulse in pulses) == list("12345678")
+    before = {pulse.name: pulse for pulse in pulses}
+    for pulse in pulses:
+        pulse.beat()
+    assert before == {pulse.name: pulse for pulse in pulses}, "each keeps its own"
+
+    before["3"].end()
+    store.db.run("UPDATE heartbeats SET at = at - ? WHERE name = '5'", (61 * SECOND,))
+    later = [NumberedPulse(store, "web", Serving) for _ in range(3)]
+    for pid, pulse in enumerate(later, 200):
+        pulse._pid = pid
+        pulse.beat()
+    assert [pulse.name for pulse in later] == ["3", "5", "9"], "who ended, who is silent, a new one"
+    before["5"].beat()  # it only hung
+    assert before["5"].name == "10"
+    assert len(store.heartbeats.all()) == 10
+
+
+def test_a_job_is_noted_from_its_begin_on(store):
+    pulse = JobsPulse(store)
+    during = []
+
+    def rank():
+        pulse.beat()
+        during.append(read(store.heartbeats.all()[0]).jobs["rank"])
+
+    pulse.watched(rank, 60)()
+    pulse.beat()
+    after = read(store.heartbeats.all()[0]).jobs["rank"]
+    assert during[0].running > 0
+    assert (during[0].runs, during[0].every, during[0].ended_at) == (0, 60, 0)
+    assert (after.running, after.runs, after.every) == (0, 1, 60)
+
+
 # The stream
 
 
@@ -111,6 +162,7 @@ class Reader:
     def __init__(self):
         self.counts, self.matches, self.clock = Counter(), Counter(), 0
         self.errors, self.slow = Counter(), Counter()
+        self.waiting = ""
 
 
 @pytest.fixture
@@ -184,6 +236,22 @@ def test_a_stream_ahead_of_our_clock_is_warned_of(stream, caplog):
     assert looks(stream, caplog, (0, -59, True)) == [""]
     (said,) = looks(stream, caplog, (10, -600, True))
     assert "the stream's clock is 10 minutes ahead of this machine's; set this machine's" in said
+
+
+def test_who_waits_for_other_shards_says_so_and_not_that_the_stream_is_silent(stream, caplog):
+    stream.reader.waiting = "the shard 1/2"
+    stream._arrived_at = us(0)
+    with caplog.at_level(logging.INFO):
+        for seconds in range(0, 200, 10):
+            stream.look(us(seconds))
+    assert len(caplog.messages) == 2, "at first, and the tenth time"
+    assert caplog.messages[0].startswith(
+        f"{NAME}: has been waiting for the shard 1/2 for 70 seconds, and reads nothing until then"
+    )
+    stream.reader.waiting = ""
+    assert "INFO: it waits no longer" in looks(stream, caplog, (210, 1, True))[0].replace(
+        f"{NAME}: ", ""
+    )
 
 
 def test_before_the_first_event_there_is_no_lag(stream, caplog):

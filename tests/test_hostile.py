@@ -1,7 +1,8 @@
 """Malformed and odd events and requests: each gets its own assertion, none ends anything.
 
 The cases are those of `../shared/data/hostile.jsonl`; the test is skipped where that is absent.
-Where a case leaves a choice, docs/decisions.md says what we chose.
+Where a case leaves a choice, docs/decisions.md says what we chose. Below these: requests that no
+client of ours would send, byte by byte, to the server as it is served.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 import base64
 import json
 import os
+import socket
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from _plc import FakePLC
+from test_serving_process import configure, fill, query, serving
 
 from feedkit import Everything, Gravity, Keywords, Language, LinksTo, Newest, Regex
 from feedkit.ingest import Ingest
@@ -344,3 +348,75 @@ def test_request(name, tmp_path):
     assert answer.status_code == status, answer.text
     assert answer.get_json().get("error") == error
     outcome.store.close()
+
+
+# ---- byte by byte
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served")
+    url = f"sqlite:///{folder}/feedkit.db"
+    with pytest.MonkeyPatch.context() as patch, FakePLC().serving() as plc:
+        for name in ("FEEDKIT_CONFIG", "FEEDKIT_LOG", "DATABASE_URL", "PORT", "WEB_CONCURRENCY"):
+            patch.delenv(name, raising=False)
+        fill(url)
+        configure(folder, url, plc)
+        with serving(folder) as process:
+            yield process
+            assert "Traceback" not in process.said
+
+
+def ask(server, target, *headers, method=b"GET"):
+    """Status, headers and body of the answer to a request as these bytes."""
+    if isinstance(target, str):
+        target = target.encode()
+    lines = [method + b" " + target + b" HTTP/1.1", *headers, b"connection: close", b"", b""]
+    if not any(line.lower().startswith(b"host:") for line in headers):
+        lines.insert(1, b"host: feeds")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(b"\r\n".join(lines))
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    first, *rest = head.decode("latin-1").split("\r\n")
+    said = [line.partition(":") for line in rest]
+    return int(first.split()[1]), {name.lower(): value.strip() for name, _, value in said}, body
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [b"connection: upgrade", b"connection: keep-alive", b"upgrade: websocket"],
+        [b"host: [::1"],
+        [b"accept-language: \xff;q=\xfe, */*;q=1e309"],
+        [b"cookie: \x80=\x81", b"authorization: Bearer \xff"],
+        [b"x-forwarded-proto: ws", b"x-forwarded-host: \xe4", b"forwarded: host=\xe4"],
+    ],
+    ids=["upgrade", "host", "language", "who", "forwarded"],
+)
+def test_no_header_spoils_the_page_that_all_share(server, headers, request):
+    page = query("new", cursor=f"0.{10**16 + request.node.callspec.indices['headers']}.1")
+    status, _, body = ask(server, page, *headers)  # the first who asks for this page
+    assert (status, len(json.loads(body)["feed"])) == (200, 50)
+
+
+@pytest.mark.parametrize("path", ["/why?", "/?", query("new") + "&"], ids=["why", "index", "page"])
+@pytest.mark.parametrize("raw", [b"x=\x80", b"post=\xe9&feed=new"], ids=ascii)
+def test_raw_bytes_in_a_query_are_refused(server, path, raw):
+    """By gunicorn, or by Flask where gunicorn lets them through, see tests/test_web.py."""
+    assert ask(server, path.encode() + raw)[0] == 400
+
+
+def test_scripts_may_read_a_page_that_is_remembered_and_no_personal_one(server):
+    origin = b"origin: https://a.example"
+    for _ in range(2):  # made, then remembered
+        _, headers, _ = ask(server, query("new", limit=7), origin)
+        assert headers["access-control-allow-origin"] == "*"
+    _, headers, _ = ask(server, query("friends"), origin)
+    assert "access-control-allow-origin" not in headers
+    wish = b"access-control-request-headers: atproto-accept-labelers"
+    status, headers, body = ask(server, query("new"), origin, wish, method=b"OPTIONS")
+    assert (status, body) == (200, b"")
+    assert headers["access-control-allow-headers"] == "*"
+    status, headers, _ = ask(server, query("new"), method=b"DELETE")
+    assert (status, set(headers["allow"].split(", "))) == (405, {"GET", "HEAD", "OPTIONS"})

@@ -61,6 +61,29 @@ class Birds(Hydrator):
         return self._say(posts)
 
 
+class Unshowable(str):
+    """What cannot be shown in a message."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
+
+
+class Untellable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def untellable(posts: Sequence[Post]) -> Any:
+    raise Untellable
+
+
+def nested(depth: int) -> Any:
+    found: Any = 1.0
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
 class Impatient(Birds):
     """Must answer at once."""
 
@@ -187,6 +210,14 @@ def raising(error: BaseException) -> Callable[[Sequence[Post]], Any]:
         (lambda posts: [{"bird": True}] * len(posts), "wrong", "not True"),
         (lambda posts: [{"bird": math.nan}] * len(posts), "wrong", "nan is no number"),
         (lambda posts: [{"bird": math.inf}] * len(posts), "wrong", "inf is no number"),
+        (
+            lambda posts: [{"bird": Unshowable("a")}] * len(posts),
+            "wrong",
+            "type Unshowable that cannot",
+        ),
+        (lambda posts: [{"bird": nested(9**5)}] * len(posts), "wrong", "type list that cannot"),
+        (lambda posts: [{Unshowable("a"): 1.0}] * len(posts), "wrong", "RuntimeError: no words"),
+        (untellable, "failures", "type Untellable that cannot"),
         (lambda posts: [{}] * len(posts), "", ""),
     ],
 )
@@ -225,6 +256,29 @@ def test_a_value_that_no_database_can_keep(store: Store, caplog: Any) -> None:
     work(Hydration(made, store))
     assert store.stats().pending == 0
     assert "cannot be kept" in caplog.text
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+def test_no_mistake_ends_a_lane(store: Store, caplog: Any) -> None:
+    made = service(Birds().told(seen))
+    ingest(made, store, *SEEN)
+    hydration = Hydration(made, store)
+    (lane,) = hydration.lanes
+    settle, failing = lane._settle, [KeyError("ours"), RecursionError()]
+
+    def settled(answers: Any) -> Any:
+        if failing:
+            raise failing.pop()
+        return settle(answers)
+
+    lane._settle = settled
+    with hydration.running():
+        until = time.monotonic() + LONG
+        while not order(store, "birds") and time.monotonic() < until:
+            time.sleep(0.05)
+    assert order(store, "birds") == [uri("p0")]
+    assert lane.counts["failures"] == 2
+    assert caplog.text.count("the hydrator birds: a mistake of feedkit's, 1 times in a row") == 1
 
 
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)

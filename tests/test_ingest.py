@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from datetime import UTC, datetime
 
@@ -13,7 +14,7 @@ from feedkit.event import Engaged, Frame, PostWritten
 from feedkit.ingest import Ingest
 from feedkit.post import Post
 from feedkit.settings import FeedConfig, Service
-from feedkit.store import StoreError
+from feedkit.store import StoreError, Unavailable, open_store, writing
 
 AT = 1783175888000000
 
@@ -151,6 +152,43 @@ def test_records_that_cannot_be_used_are_counted_and_logged(store, caplog):
     assert ingest.counts["skipped"] == 12
     assert len([r for r in caplog.records if "cannot be used" in r.message]) == 2
     assert len(store.newest("herons", None, 9)) == 1
+
+
+def test_a_store_that_is_away_ends_the_connection_and_is_read_from_its_cursor_again(
+    tmp_path, monkeypatch
+):
+    """Nothing lost, nothing doubled: another program holds the store for too long."""
+    monkeypatch.setattr(writing, "PATIENCE", 0.1)
+    url = f"sqlite:///{tmp_path}/feedkit.db"
+    with open_store(url) as store:
+        store.migrate()
+    asked, closed = [], []
+    other = sqlite3.connect(tmp_path / "feedkit.db", isolation_level=None)
+
+    class Live(Recorded):
+        def frames(self, cursor, time, stop):
+            asked.append(cursor)
+            try:
+                for number in range((cursor or 0) + 1, 41):
+                    if number == 25 and len(asked) == 1:
+                        other.execute("BEGIN IMMEDIATE")
+                    yield frame(number, written(number))
+            finally:
+                closed.append(number)
+
+    herons = service(herons=Keywords("heron"))
+    with open_store(url, timeout=0.1) as store:
+        with pytest.raises(Unavailable) as error:
+            Ingest(herons, store, batch_events=10).run(Live(), threading.Event())
+        assert closed == [30], "while the error is known, too: it holds the generator"
+        assert "another program holds its lock" in str(error.value)
+        assert store.cursor(Live.name)[0] == 20
+        other.execute("ROLLBACK")
+        Ingest(herons, store, batch_events=10).run(Live(), threading.Event())
+        assert asked == [None, 20]
+        assert len(store.newest("herons", None, 99)) == 40
+        assert store.stats().posts == 40
+    other.close()
 
 
 def test_a_store_that_cannot_be_written_ends_it_at_once(store):

@@ -17,7 +17,8 @@ from feedkit.jobs.clock import Contained, on_their_clocks
 from feedkit.ranking import take_snapshot
 from feedkit.settings import FeedConfig, Network, Service
 from feedkit.skeleton import page
-from feedkit.store import StoreError
+from feedkit.store import Pruned, StoreError, open_store
+from feedkit.store.heartbeats import AWAY, KEPT, WEB_KEPT, Beat
 from feedkit.times import micros
 
 MINUTE = 60_000_000
@@ -291,6 +292,41 @@ def test_once_does_all_of_it_whether_due_or_not(store):
     assert store.latest_version("birds").id > before
 
 
+def test_once_leaves_it_to_the_process_that_does_the_jobs(store, store_url, caplog):
+    made = service(birds=BEST)
+    register(store, made)
+    fill(store)
+    with open_store(store_url) as other:
+        owner = other.ownership()
+        assert owner.acquire()
+        assert Jobs(made, store).once() is False
+        assert store.latest_version("birds") is None
+        assert "another process does the jobs of this store" in caplog.text
+        owner.release()
+        eventually(Jobs(made, store).once)
+        assert owner.acquire(), "it has let go of them"
+        owner.release()
+
+
+def test_a_store_that_is_too_large_is_told_with_what_takes_the_room(store, caplog):
+    caplog.set_level(logging.INFO)
+    jobs = Jobs(service(birds=BEST), store)
+    held = {"rankings": 5_000_000, "posts": 3_000_000, "scores": 9, "tombstones": 8}
+    jobs._tell_of_size(Pruned(held=held, early=7))
+    jobs._tell_of_size(Pruned(held=held, cut=micros(datetime(2026, 7, 4, tzinfo=UTC))))
+    for _ in range(11):
+        jobs._tell_of_size(Pruned(held=held, cut=1, spared=True))
+    jobs._tell_of_size(Pruned())
+    begins = "allows (rankings 5 MB, posts 3 MB, scores 9 bytes)"
+    assert [one.partition(": max: ")[2] for one in caplog.messages] == [
+        f"{begins}: 7 rankings for viewers went early",
+        f"{begins}: posts from before 2026-07-04 00:00:00 UTC go, whatever keep: says; allow more, "
+        "or keep less",
+        *[f"{begins}, most of which is no posts: the oldest go, but for the newest 1000 of each "
+          "feed; allow more"] * 2,
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("error", "says"),
     [
@@ -405,7 +441,7 @@ def test_a_job_that_is_due_while_it_is_at_work_is_said_once_and_done_again(
 
     stop = threading.Event()
     with on_their_clocks(
-        [(slow, 0.05), (other, 0.05)], store, lambda job: job, stop, due.append
+        [(slow, 0.05), (other, 0.05)], store, lambda job, every: job, stop, due.append
     ):  # fmt: skip
         eventually(lambda: due.count("slow") >= 8)
         assert runs == ["began"]
@@ -440,6 +476,28 @@ def test_how_often_jobs_were_overdue_is_shown(store):
     from feedkit.heartbeat.figures import read
 
     assert read(store.heartbeats.all()[0]).jobs["rank"].overdue == 3
+
+
+def test_a_wrong_clock_forgets_no_process_of_another_host(store):
+    def beat(kind, host, at):
+        store.heartbeats.save(Beat(kind, f"{kind} {host}", host, 1, 0, at, "{}"))
+
+    def known():
+        return {one.name for one in store.heartbeats.all()}
+
+    noon = now()
+    for kind in ("web", "ingest"):
+        beat(kind, "right", noon)
+    for ahead in (WEB_KEPT + 1, KEPT + 1, 99 * KEPT):
+        beat("web", "ahead", noon + ahead)
+        beat("jobs", "ahead", noon + ahead)
+        assert known() == {"web right", "ingest right", "web ahead", "jobs ahead"}
+    beat("web", "right", noon + 1)
+    assert "web ahead" in known()
+    # A host that is gone is forgotten all the same, once another one says how late it is.
+    beat("web", "third", noon + AWAY + 2)
+    beat("web", "ahead", noon + 99 * KEPT)
+    assert known() == {"ingest right", "web third", "web ahead", "jobs ahead"}
 
 
 def eventually(condition):

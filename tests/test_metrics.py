@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,12 +17,13 @@ from storing import SECOND, apply, close_threads, written
 from test_web import SERVICE, fill, uri
 
 import feedkit
-from feedkit.heartbeat import Pulse
+from feedkit.heartbeat import NumberedPulse, Pulse
 from feedkit.heartbeat.figures import Ingesting, Job, Requests, Serving, Working
 from feedkit.heartbeat.pulse import now_us
 from feedkit.store import open_store
 from feedkit.store.heartbeats import Beat
 from feedkit.web import asked
+from feedkit.web import health as health_page
 from feedkit.web import metrics as page
 from feedkit.web.app import create_app
 from feedkit.web.asgi import create_front
@@ -130,7 +132,7 @@ def test_all_processes_are_told_of_by_any_of_them(store):
     assert 0 <= said["snapshot_age_seconds", "best"] < 60
     assert said["snapshot_posts", "best"] == 120
     assert 0 <= said["newest_post_age_seconds", "new"] < 600
-    assert (said["gaps",], said["gap_seconds",]) == (1, 30)
+    assert (said["gaps", SOURCE], said["gap_seconds", SOURCE]) == (1, 30)
     assert said["store_bytes",] > 10_000
     assert said["process_memory_bytes", "ingest", SOURCE] == 5000
     assert said["requests_total", "200", "host:7", "new"] == 5
@@ -168,6 +170,82 @@ def test_all_shards_are_shown(store):
     }  # fmt: skip
 
 
+def test_what_each_shard_missed_is_told_by_shard(store):
+    shards = [f"{SOURCE} {number}/2" for number in (1, 2)]
+    for name in shards:
+        store.apply([], name, 5, now_us(), frozenset())
+    store.add_gap(shards[1], 10 * SECOND, 40 * SECOND, "lost", now_us())
+    said = scrape(create_app(SERVICE, store).test_client())
+    assert [said["gaps", name] for name in shards] == [0, 1]
+    assert [said["gap_seconds", name] for name in shards] == [0, 30]
+
+
+def test_a_job_that_has_not_ended_yet_has_no_age(store):
+    jobs = {"rank": Job(overdue=3, running=12.5), "prune": Job(runs=1, ended_at=now_us())}
+    say(store, "jobs", "jobs", Working(jobs=jobs))
+    said = scrape(create_app(SERVICE, store).test_client())
+    ages = {key[1]: value for key, value in said.items() if key[0] == "job_age_seconds"}
+    assert ages == {"prune": pytest.approx(0, abs=30)}
+    assert said["job_running_seconds", "rank"] == 12.5
+    assert said["job_running_seconds", "prune"] == 0
+
+
+def test_figures_that_stand_beside_their_parts_have_no_label_to_sum_over(store):
+    store.account_sets.save("list a", frozenset(["did:plc:a"]), 8, 9)
+    store.account_sets.failed("list b", "the AppView says no", 9)
+    said = scrape(create_app(SERVICE, store).test_client())
+    names = ("account_sets", "account_sets_waiting", "account_sets_failing")
+    assert [said[name,] for name in names] == [2, 1, 1]
+    assert [said[f"viewers{end}",] for end in ("", "_waiting", "_failing")] == [0, 0, 0]
+
+
+def test_web_processes_that_come_and_go_leave_no_new_series(store, monkeypatch):
+    """Each series goes on by a process that begins at 0, as counters may."""
+    monkeypatch.setattr(page, "FRESH", 0.0)
+    client, seen, pids = create_app(SERVICE, store).test_client(), [], iter(range(10, 99))
+
+    def start(number):
+        requests = Requests({200: number}, [number] + [0] * 10, 1.0)
+        pulse = NumberedPulse(store, "web", lambda: Serving(feeds={"new": requests}))
+        pulse._pid = next(pids)
+        pulse.beat()
+        return pulse
+
+    def counts():
+        said = scrape(client)
+        seen.append(frozenset(key for key in said if key[0].startswith("request")))
+        return [value for key, value in sorted(said.items()) if key[0] == "requests_total"]
+
+    running = [start(50), start(70)]
+    assert counts() == [50, 70]
+    for number in range(5):  # deployed anew, time and again
+        running[number % 2].end()
+        running[number % 2] = start(number)
+        counts()
+    assert counts() == [4, 3]
+    assert len(set(seen)) == 1
+
+
+def test_a_database_that_does_not_say_how_large_it_is_costs_only_that_figure(new_schema):
+    """As relatives of PostgreSQL that lack the function: here one that fails hides it."""
+    url = new_schema()
+    with open_store(url) as store:
+        store.migrate()
+        store.db.run("CREATE SCHEMA hiding")
+        try:
+            store.db.run(
+                "CREATE FUNCTION hiding.pg_total_relation_size(oid) RETURNS bigint LANGUAGE plpgsql "
+                "AS $$ BEGIN RAISE undefined_function; END $$"
+            )
+            store.db.run("SELECT set_config('search_path', 'hiding, pg_catalog, ' || "
+                         "current_schema(), false)")  # fmt: skip
+            said = scrape(create_app(SERVICE, store).test_client())
+        finally:
+            store.db.run("DROP SCHEMA hiding CASCADE")
+    assert said["store_up",] == 1
+    assert ("store_bytes",) not in said
+
+
 def test_a_new_service_has_little_to_say(store):
     said = scrape(create_app(SERVICE, store).test_client())
     assert said["store_up",] == 1
@@ -194,7 +272,7 @@ def test_without_the_store_a_process_tells_of_itself(tmp_path):
 
     text = asyncio.run(test()).text
     assert "feedkit_store_up 0.0" in text
-    assert re.search(r'requests_total\{feed="new",process=".+:\d+",status="200"\} 1.0', text)
+    assert re.search(r'requests_total\{feed="new",process="",status="200"\} 1.0', text)
     assert "stream_lag" not in text
 
 
@@ -237,7 +315,7 @@ def test_requests_are_counted_by_feed_and_answer(store):
             ]:
                 await asks.get(SKELETON, params=query)
             await asks.get("/")
-            await asks.get("/health")
+            await asks.get("/ready")
 
     asyncio.run(test())
     said = front.figures()
@@ -317,6 +395,64 @@ def test_health_and_readiness(store):
     assert told["streamTime"].endswith("Z")
 
 
+def test_health_waits_for_nobody(store, monkeypatch):
+    """Not for pages that queue, nor for a store that hangs; it says how the store was."""
+    fill(store)
+    store.apply([], f"{SOURCE} 1/2", 5, now_us(), frozenset())
+    store.apply([], f"{SOURCE} 2/2", 5, now_us() - 500 * SECOND, frozenset())
+    store.db.run("DELETE FROM cursors WHERE source NOT LIKE ?", (f"{SOURCE}%",))
+    front, go_on = create_front(SERVICE, store), threading.Event()
+
+    async def test():
+        async with asking(front) as asks:
+
+            async def health(**more):
+                began = time.monotonic()
+                answer = await asks.request(url="/health", **({"method": "GET"} | more))
+                assert time.monotonic() - began < 0.5
+                assert answer.status_code == 200
+                return answer.json() if answer.content else None
+
+            assert (await health())["status"] == "starting"
+            front._lookout.look()
+            told = await health()
+            assert told["status"] == "ok"
+            assert told["streamLagSeconds"] >= 500, "as the slowest shard"
+            assert await health(method="HEAD") is None
+            assert (await asks.post("/health")).status_code == 405
+
+            held = [stage._pool.submit(go_on.wait, 30) for stage in front._stages for _ in range(9)]
+            try:
+                assert (await health())["status"] == "ok"
+                monkeypatch.setattr(health_page, "LATE", 0.0)
+                told = await health()
+                assert told["status"] == "store unavailable"
+                assert "the store has not answered for" in told["message"]
+                assert told["stale"] == 0
+            finally:
+                go_on.set()
+                for one in held:
+                    one.result()
+
+    asyncio.run(test())
+
+
+def test_health_says_that_the_store_is_away_and_how_many_pages_stood_in(tmp_path):
+    front = create_front(SERVICE, open_store(f"sqlite:///{tmp_path}/no/feedkit.db"))
+    front._lookout.look()
+    front.counts["stale"] += 7
+
+    async def test():
+        async with asking(front) as asks:
+            answer = await asks.get("/xrpc/_health")
+            assert answer.status_code == 200
+            assert answer.json()["status"] == "store unavailable"
+            assert "cannot be opened" in answer.json()["message"]
+            assert answer.json()["stale"] == 7
+
+    asyncio.run(test())
+
+
 def test_not_ready_without_tables_or_with_those_of_another_version(store_url):
     with open_store(store_url) as store:
         client = create_app(SERVICE, store).test_client()
@@ -334,7 +470,10 @@ def test_not_ready_without_the_store(tmp_path):
     client = create_app(SERVICE, open_store(f"sqlite:///{tmp_path}/no/feedkit.db")).test_client()
     answer = client.get("/ready")
     assert (answer.status_code, answer.get_json()["reason"]) == (503, "store")
-    assert client.get("/health").status_code == 503
+    answer = client.get("/health")
+    assert answer.status_code == 200, "it lives: to restart it would mend nothing"
+    assert answer.get_json()["status"] == "store unavailable"
+    assert "cannot be opened" in answer.get_json()["message"]
 
 
 def test_a_replay_of_an_old_recording_is_no_lag(store):

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import peewee
@@ -90,6 +91,39 @@ def test_several_connections_at_once(store_url: str) -> None:
     for worker in workers:
         worker.join()
     assert sorted(len(done.get_nowait()) for _ in workers) == [0, 0, 0, len(MIGRATIONS)]
+
+
+def test_one_waits_as_long_as_another_one_works(
+    store_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Here a moment; nothing ends it where it takes minutes."""
+    done = queue.Queue[list[str]]()
+    start = threading.Barrier(2)
+    worker = threading.Thread(target=_migrate, args=(store_url, start, done))
+    says = "another process changes its tables, or has them locked; this one waits until that ends"
+    with open_store(store_url) as first:
+        if first.db.sqlite:
+            first.db.rows("PRAGMA journal_mode = wal")
+        with first.db.migrating():
+            if not first.db.sqlite:
+                assert first.db.rows("SHOW lock_timeout") == [("1min",)], (
+                    "for others' locks on tables"
+                )
+            worker.start()
+            start.wait()
+            until = time.monotonic() + 30
+            while says not in caplog.text and time.monotonic() < until:
+                time.sleep(0.05)
+            if not first.db.sqlite:
+                limits = first.db.rows(
+                    "SELECT l.pid FROM pg_locks AS l WHERE l.locktype = 'advisory' AND NOT l.granted"
+                )
+                assert limits, "it waits for the lock, without an end"
+            time.sleep(1.5)
+            assert done.empty()
+    worker.join(30)
+    assert len(done.get_nowait()) == len(MIGRATIONS)
+    assert caplog.text.count(says) == 1
 
 
 def test_a_migration_that_fails_leaves_nothing(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from feedkit.cli import run
 from feedkit.store import faults
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,6 +101,48 @@ def test_the_page_has_what_status_says_is_wrong():
     found = {shown(written(node.value)) for node in ast.walk(source) if isinstance(node, ast.Yield)}
     assert len(found) > 5
     assert said("What status says") == found
+
+
+def commands():
+    """Where, and the words, of each `feedkit …` that a message or the page names. Docstrings and
+    the guides that are written from the sources may name a command without what it needs."""
+    sources = {
+        path: "\n".join(texts(ast.parse(path.read_text("utf-8"))))
+        for path in sorted((ROOT / "feedkit").rglob("*.py"))
+        if not {"reference", "plugin_texts.py"} & set(path.parts)
+    }
+    for path, text in {**sources, PAGE: PAGE.read_text("utf-8")}.items():
+        for command in sorted(set(re.findall(r"`(?:\w+: )?feedkit ([a-z][^`>|]*)", text))):
+            command = re.sub(r"(?<=\w)…", "", command.strip())  # more options, or none
+            command = re.sub("%s|…", "FEED", command)
+            yield path.relative_to(ROOT), re.sub(r"(?<=--shard)$", " 1/2", command)
+
+
+def texts(tree):
+    """The texts in a module that are no docstrings."""
+    parts = {
+        id(p) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for p in node.values
+    }
+    bare = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr | ast.Constant) and id(node) not in parts | bare:
+            text = written(node)
+            if isinstance(text, str):
+                yield text
+
+
+@pytest.mark.parametrize(
+    ("place", "command"), [pytest.param(*one, id=f"{one[0]}:{one[1]}") for one in commands()]
+)
+def test_every_command_that_a_message_names_can_be_given(
+    place, command, tmp_path, monkeypatch, capfd
+):
+    """As far as it is wrong without a configuration: exit code 2 is a mistake in the command."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FEEDKIT_CONFIG", str(tmp_path / "none.yaml"))
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # these are pytest's own …
+    monkeypatch.setattr("feedkit.cli.group.write_log", lambda *_: None)  # … and so is the log
+    assert run(shlex.split(command)) in (0, 1), f"{place}: {capfd.readouterr().err}"
 
 
 def test_every_row_has_a_remedy():

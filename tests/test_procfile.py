@@ -291,7 +291,7 @@ def test_two_web_and_two_workers_killed_ten_times_each(project, load, request): 
     readers = Readers(int(settings["PORT"]) + 100)
     with started_by_honcho(honcho, folder, env) as process:
         until(lambda: process.poll() is None and min(place(1), place(2)) > first + 2000, 120, told)
-        until(lambda: {readers.ask(web, "/health").said for web in (0, 1)} == {"200"}, 60, told)
+        until(lambda: {readers.ask(web, "/ready").said for web in (0, 1)} == {"200"}, 60, told)
     assert "Traceback" not in told()
     assert max(place(1), place(2)) < end
 
@@ -299,7 +299,7 @@ def test_two_web_and_two_workers_killed_ten_times_each(project, load, request): 
     formation.export(honcho)
     restarted = {}
     with formation:
-        until(lambda: {readers.ask(web, "/health").said for web in (0, 1)} == {"200"}, 120,
+        until(lambda: {readers.ask(web, "/ready").said for web in (0, 1)} == {"200"}, 120,
               formation.said)  # fmt: skip
         with readers:
             with ThreadPoolExecutor(2) as pool:
@@ -373,7 +373,7 @@ def restart(formation, web, how, readers):
     group = formation.pid(name)
     os.killpg(group, how)
     until(lambda: formation.starts(name) > starts and not lives(group), 60, formation.said)
-    until(lambda: readers.ask(web, "/health").said == "200", 60, formation.said)
+    until(lambda: readers.ask(web, "/ready").said == "200", 60, formation.said)
     return at, time.monotonic()
 
 

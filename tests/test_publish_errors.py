@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from feedkit.cli import run
 from feedkit.publish.errors import PublishError
 from feedkit.publish.plan import Stored
 from feedkit.publish.publishers import Publisher, check_service, find_publishers, resolve_handles
@@ -250,6 +251,48 @@ def test_a_pds_that_is_away():
         said = refused(repo.records)
     assert said.startswith("alice.test: its PDS http://127.0.0.1:9 cannot be reached (")
     assert said.endswith("check the connection and try again later")
+
+
+# One account by two names
+
+
+@pytest.fixture
+def publish(server, tmp_path, monkeypatch, capfd):
+    """`feedkit publish` with these feeds, by alice.test, who has a record of `off`: what it says."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FEEDKIT_APP_PASSWORD", "hunter2")
+    monkeypatch.delenv("FEEDKIT_CONFIG", raising=False)
+    ours = {"$type": "app.bsky.feed.generator", "did": "did:web:feeds.example.com"}
+    there = {"uri": f"at://{ALICE}/app.bsky.feed.generator/off", "cid": "bafy", "value": ours}
+    server.answers = {
+        "listRecords": (200, {"records": [there]}, {}),
+        "putRecord": (200, {"uri": "at://x", "cid": "bafy"}, {}),
+    }
+
+    def command(feeds, *words):
+        (tmp_path / "config.yaml").write_text(
+            "service: {hostname: feeds.example.com, publisher: alice.test}\n"
+            f"network: {{plc: '{server.url}', appview: '{server.url}'}}\nfeeds:\n{feeds}"
+        )
+        code = run(["publish", "--yes", *words])
+        told = "".join(capfd.readouterr())
+        assert code == 0, told
+        return told
+
+    return command
+
+
+def test_the_services_password_is_its_publishers_by_any_name(publish, server):
+    told = publish(f"  linux: {{filter: reply, publisher: '{ALICE}'}}\n", "linux")
+    assert f"created at://{ALICE}/app.bsky.feed.generator/linux" in told
+    assert [path for path, _ in server.asked if path.endswith("putRecord")]
+
+
+@pytest.mark.parametrize("publisher", ["alice.test", ALICE])
+def test_a_feed_that_rests_keeps_its_record(publish, publisher):
+    told = publish(f"  off: {{filter: reply, served: no, publisher: '{publisher}'}}\n")
+    assert "  off: rests (served: no); its record stays as it is\n" in told
+    assert "unpublish" not in told
 
 
 # Writing

@@ -147,6 +147,20 @@ def test_one_changed_field_is_all_that_changes(step):
     assert (made.action, made.before) == ("change", "bafyold")
 
 
+def test_links_made_by_hand_stay_while_the_text_does(step):
+    by_hand = {
+        "index": {"byteStart": 0, "byteEnd": 3},
+        "features": [{"$type": "app.bsky.richtext.facet#link", "uri": "https://example.org/rules"}],
+    }
+    before = stored(description="See #birds", descriptionFacets=[by_hand])
+    assert step("    description: 'See #birds'\n", before).action == "nothing"
+    made = step("    description: 'See #owls'\n", before)
+    assert [one["features"][0].get("tag") for one in made.record["descriptionFacets"]] == ["owls"]
+    del before["descriptionFacets"]
+    made = step("    description: 'See #birds'\n", before)
+    assert [one.field for one in made.changes] == ["descriptionFacets"]
+
+
 def test_what_the_configuration_does_not_name_stays(step):
     before = stored(
         description="Of @bob.example.com", descriptionFacets=[{"x": 1}], avatar={"ref": {"$link": "b"}},

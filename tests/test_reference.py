@@ -77,7 +77,7 @@ def completed(block):
 @pytest.mark.parametrize("block", EXAMPLES)
 def test_every_yaml_block_loads(block, tmp_path):
     if needs_absent_model(block):
-        pytest.skip("feedkit[semantic] or its model is not installed")
+        pytest.skip("atproto-feedkit[semantic] or its model is not installed")
     whole = completed(block)
     # The block's own text is loaded as it stands: only what it lacks is added around it.
     tree = yaml.safe_load(block)

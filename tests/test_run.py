@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,8 @@ import httpx
 import pytest
 from _streams import NOW, commit, end, post_record, server, v2
 
-from feedkit.store import open_store
+from feedkit.cli import processes
+from feedkit.store import SchemaError, open_store
 
 DONE = 10  # seconds in which a service must have ended
 
@@ -121,7 +123,7 @@ def free_port():
 
 def answers(port):
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=2).status_code == 200
+        return httpx.get(f"http://127.0.0.1:{port}/ready", timeout=2).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -296,6 +298,57 @@ def test_a_store_that_fails_ends_the_whole_worker_with_the_reason(project):
     assert "feedkit ingest ended with exit code 1; the others are stopped, too" in worker.said
 
 
+class TestThroughOutages:
+    """Work that ends by the errors of real stores."""
+
+    @pytest.fixture(autouse=True)
+    def quick(self, monkeypatch):
+        monkeypatch.setattr(processes, "PAUSE", 0.001)
+        monkeypatch.setattr(processes, "LONGEST_PAUSE", 0.004)
+
+    def test_what_is_out_of_reach_is_tried_until_it_is_there(self, project, caplog):
+        tries = []
+
+        def work():
+            tries.append(1)
+            place = (
+                "postgresql://127.0.0.1:9/feedkit"
+                if len(tries) < 6
+                else f"sqlite:///{project}/feedkit.db"
+            )
+            with open_store(place) as store:
+                store.check_schema()
+
+        processes.through_outages(work, threading.Event())
+        assert len(tries) == 6
+        assert len(caplog.messages) == 5
+        assert caplog.messages[0].startswith("store postgresql://127.0.0.1:9/feedkit: the server ")
+
+    def test_whoever_is_told_to_stop_tries_no_more(self):
+        stop, tries = threading.Event(), []
+
+        def work():
+            tries.append(1)
+            if len(tries) == 3:
+                stop.set()
+            open_store("postgresql://127.0.0.1:9/feedkit").check_schema()
+
+        processes.through_outages(work, stop)
+        assert len(tries) == 3
+
+    def test_what_waiting_does_not_mend_is_raised_at_once(self, tmp_path):
+        tries = []
+
+        def work():
+            tries.append(1)
+            with open_store(f"sqlite:///{tmp_path}/new.db") as store:
+                store.check_schema()
+
+        with pytest.raises(SchemaError):
+            processes.through_outages(work, threading.Event())
+        assert len(tries) == 1
+
+
 def test_jobs_end_when_told_while_idle(project):
     with Process(project, "jobs") as jobs:
         jobs.until(lambda: ranked(project), "ranking")
@@ -318,7 +371,7 @@ def test_what_a_host_keeps_is_on_stdout(project, line):
         )
     try:
         until = time.monotonic() + 30
-        while " INFO " not in output.read_text():
+        while not (" INFO " in output.read_text() or (line == ["jobs"] and ranked(project))):
             assert time.monotonic() < until, errors.read_text()
             time.sleep(0.05)
     finally:

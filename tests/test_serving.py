@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from _plc import SERVICE_DID, Account, FakePLC, plc_did
 from _trials import trials
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,13 +30,14 @@ from feedkit.event import AccountChanged, Engaged, PostDeleted, PostWritten
 from feedkit.plugin import Ranker
 from feedkit.post import Post
 from feedkit.ranking import take_snapshot
-from feedkit.serving import Asker, SignInFirst, serve
-from feedkit.settings import FeedConfig
+from feedkit.serving import Asker, NotProvedYet, SignInFirst, mark_asked, serve
+from feedkit.settings import FeedConfig, Network, Service
 from feedkit.skeleton import BadCursor
 from feedkit.store import open_store
 from feedkit.store.interactions import LESS, Interaction
 from feedkit.testing import viewer
 from feedkit.times import micros
+from feedkit.web.app import create_app
 
 NOW = datetime(2026, 7, 4, 12, tzinfo=UTC)
 ANN, BOB, CAT, DAN = (f"did:plc:{name:a<24}" for name in ("ann", "bob", "cat", "dan"))
@@ -78,6 +80,7 @@ FEEDS = {
         feed("friends_or_post", viewer=(Follows(own=False),), when_empty=f"at://{ANN}/app.bsky.feed.post/tip"),
         feed("nothing", when_empty=f"at://{ANN}/app.bsky.feed.post/tip"),
         feed("spoken", select=(Spoken(),)),
+        feed("mine_spoken", rank=ByName(), viewer=(NotInterested(),), select=(Spoken(),)),
         feed("pinned", rank=ByName(), viewer=(NotInterested(),), select=(Pin(f"at://{ANN}/app.bsky.feed.post/tip", at=2),)),
         feed("broken", viewer=(Broken(),)),
         feed("unseen", rank=ByName(), viewer=(HideSeen(),)),
@@ -196,6 +199,137 @@ def test_who_is_not_known_gets_what_stands_in(store, who):
             get(store, "members", who)
     else:
         assert get(store, "members", who) == ([], None, 0)
+
+
+def test_who_is_not_proved_yet_gets_what_stands_in_and_nothing_else(store):
+    """A token whose key is still being asked for may be anybody's."""
+    world = World(store)
+    uris = [world.arrive(age=n) for n in range(20)]
+    take_snapshot(store, FEEDS["grave"], NOW)
+    somebody = Asker(NOW, unproved=True)
+    assert walk(store, "friends", somebody) == uris
+    assert walk(store, "friends_else", somebody) == walk(store, "grave", asker())
+    own = get(store, "friends", asker(ANN, follows=AUTHORS), 5).cursor
+    for name, cursor in (("members", ""), ("friends", own), ("members", "s1.2.3")):
+        with pytest.raises(NotProvedYet):
+            get(store, name, somebody, 5, cursor)
+
+
+def test_the_stand_in_leaves_out_what_the_viewer_wants_less_of(store):
+    world = World(store)
+    uris = [world.arrive(age=n) for n in range(20)]
+    take_snapshot(store, FEEDS["grave"], NOW)
+    unwanted = {uris[3], uris[11]}
+    store.interactions.add(ANN, [Interaction(LESS, uri) for uri in unwanted], micros(NOW), 600)
+    tip = FEEDS["friends_or_post"].when_empty
+    store.interactions.add(BOB, [Interaction(LESS, tip)], micros(NOW), 600)
+    for name, inner in (("friends", "new"), ("friends_else", "grave")):
+        everybodys = walk(store, inner, asker())
+        for limit in (1, 4, 30):
+            rest = walk(store, name, asker(ANN, known=None), limit)
+            assert rest == [uri for uri in everybodys if uri not in unwanted]
+            assert walk(store, name, asker(), limit) == everybodys
+    assert unwanted.isdisjoint(walk(store, "friends_or_new", asker(ANN, follows=DAN)))
+    assert get(store, "friends_or_post", asker(BOB, follows=DAN)).items == []
+    # Where a feed is the same for everybody, it is so for those, too.
+    assert walk(store, "new", asker(ANN, known=None)) == uris
+
+
+def test_a_page_says_what_stands_in(store):
+    world = World(store)
+    world.arrive(author=AUTHORS[0])
+    nobody, unknown, known = (
+        asker(ANN, follows=DAN), asker(ANN, known=None), asker(ANN, follows=AUTHORS),
+    )  # fmt: skip
+    for name, who, stand_in in (
+        ("friends", known, ""), ("new", asker(), ""), ("friends", unknown, "friends"),
+        ("friends", asker(), "friends"), ("friends_else", unknown, "grave"),
+        ("friends_or_new", nobody, "new"), ("nothing", asker(), FEEDS["nothing"].when_empty),
+    ):  # fmt: skip
+        assert {item.stand_in for item in get(store, name, who).items} == {stand_in}
+
+
+def test_the_first_request_waits_for_no_slow_directory(store):
+    """Over HTTP, with a real token: until its key is there it may be anybody's."""
+    world = World(store)
+    uris = [world.arrive(age=n, author=AUTHORS[n % 2]) for n in range(10)]
+    alice, forger = Account(plc_did(1)), Account(plc_did(1))
+    store.viewers.save(alice.did, {"follows": [AUTHORS[0]]}, 1, 2)
+    with FakePLC().serving() as plc:
+        plc.add(alice)
+        plc.slow = 1.5
+        feeds = {n: replace(FEEDS[n], accepts_interactions=True) for n in ("friends", "members")}
+        service = Service("x.org", ANN, SERVICE_DID, feeds, network=Network(plc=plc.address))
+        client = create_app(service, store).test_client()
+
+        def ask(name, who=alice, sent=None):
+            method = "sendInteractions" if sent else "getFeedSkeleton"
+            lxm, now = f"app.bsky.feed.{method}", int(time.time())
+            head = {"Authorization": f"Bearer {who.token(lxm=lxm, iat=now, exp=now + 60)}"}
+            uri = f"at://{ANN}/app.bsky.feed.generator/{name}"
+            began = time.monotonic()
+            if sent:
+                found = client.post(f"/xrpc/{lxm}", json=sent | {"feed": uri}, headers=head)
+            else:
+                found = client.get(f"/xrpc/{lxm}", query_string={"feed": uri}, headers=head)
+            assert sent or time.monotonic() - began < 0.5
+            assert ("Retry-After" in found.headers) == (found.status_code == 503)
+            return found.status_code, found.get_json()
+
+        for who in (alice, forger):
+            status, body = ask("friends", who)
+            assert (status, [item["post"] for item in body["feed"]]) == (200, uris)
+            assert {item["feedContext"].split()[3] for item in body["feed"]} == {"friends"}
+        status, body = ask("members")
+        assert (status, body["error"]) == (503, "KeyUnavailable")
+        assert store.viewers.due(1 << 60, 9) == [], "it may be anybody"
+        status, _ = ask("friends", sent={"interactions": [{"item": uris[0], "event": LESS}]})
+        assert status == 200, "there is time for that"
+        status, body = ask("friends")
+        assert (status, [item["post"] for item in body["feed"]]) == (200, uris[2::2])
+        assert {len(item["feedContext"].split()) for item in body["feed"]} == {3}
+        assert ask("friends", forger)[0] == 401
+        assert len(plc.asked) == 2, "and once more for the forger's bad signature"
+
+
+def test_no_reader_waits_for_a_note(store):
+    """Another writer is at work for as long as it likes."""
+    world = World(store)
+    world.arrive()
+    feeds = {name: replace(FEEDS[name]) for name in ("friends_else", "grave")}
+    later = NOW + timedelta(minutes=1)
+    begun, done = threading.Event(), threading.Event()
+
+    def write():
+        with store.db.writing():
+            for name in feeds:
+                store.db.run("UPDATE feeds SET named_at = 1 WHERE name = ?", (name,))
+            begun.set()
+            done.wait(20)
+        store.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert begun.wait(20)
+    began = time.monotonic()
+    for _ in range(2):
+        mark_asked(store, feeds["friends_else"], later)
+        serve(store, feeds, feeds["friends_else"], 9, "", Asker(later))
+    took = time.monotonic() - began
+    done.set()
+    writer.join()
+    assert took < 0.6
+
+    def asked():
+        return dict(store.db.rows("SELECT name, asked_at FROM feeds"))
+
+    assert asked()["grave"] == micros(NOW)
+    mark_asked(store, feeds["grave"], later)  # which the next request notes
+    assert asked()["grave"] == micros(later)
+    with store.db.transaction():
+        pass  # and other writers wait for one another as before
+    if store.db.sqlite:
+        assert store.db.rows("PRAGMA busy_timeout") == [(5000,)]
 
 
 def test_a_chain_of_the_stand_in_goes_on_when_the_viewer_is_known(store):
@@ -334,6 +468,42 @@ def test_nobody_fills_the_store_by_asking_for_languages(store, monkeypatch):
     assert store.askers("spoken", 100) == 3
 
 
+def test_nobody_fills_the_store_by_asking_in_other_languages(store):
+    """400 headers in a second are not 400 rankings of one viewer; each of a few is one."""
+    world = World(store)
+    for n in range(20):
+        world.arrive(age=n)
+    tags = [a + b for a in "abcdefghijklmnopqrst" for b in "abcdefghijklmnopqrst"]
+    for _ in range(2):
+        for tag in tags:
+            get(store, "mine_spoken", asker(ANN, languages=(tag,)))
+    assert store.stats().versions == personal.MOST_OF_VIEWER + 1
+    get(store, "mine_spoken", asker(BOB, languages=("xx",)))
+    for minutes in range(1, 20):
+        now = NOW + timedelta(minutes=minutes)
+        for tag in tags[:5]:
+            get(store, "mine_spoken", asker(ANN, now=now, languages=(tag,)))
+    kept = dict(store.db.rows("SELECT viewer, count(*) FROM versions GROUP BY viewer"))
+    assert kept == {ANN: 30, BOB: 1}
+
+
+def test_a_viewer_has_an_order_for_each_of_a_few_languages(store):
+    world = World(store)
+    german = {world.arrive(age=n, langs=("de",)) for n in range(12)}
+    english = {world.arrive(age=20 + n, langs=("en-GB",)) for n in range(12)}
+    plain = {world.arrive(age=40)}
+    pages = []
+    for _ in range(2):
+        for tag, expected in (("de", german | plain), ("en", english | plain)):
+            who = asker(ANN, languages=(tag,))
+            assert set(walk(store, "mine_spoken", who)) == expected
+            pages.append(get(store, "mine_spoken", who, 5))
+    assert [page.version for page in pages[:2]] == [page.version for page in pages[2:]]
+    # A chain goes on as it began, though the phone speaks another language meanwhile.
+    rest = get(store, "mine_spoken", asker(ANN, languages=("en",)), 50, pages[0].cursor)
+    assert {item.uri for item in (*pages[0].items, *rest.items)} == german | plain
+
+
 def test_what_was_pinned_on_the_first_page_does_not_come_again_later(store):
     world = World(store)
     uris = [world.arrive(age=n) for n in range(20)]
@@ -386,10 +556,47 @@ def test_an_expired_chain_goes_on_after_the_last_post(store):
     first = get(store, "mine", asker(ANN), 5)
     later = NOW + timedelta(hours=2)
     store.prune(dict.fromkeys(FEEDS, timedelta(days=9)), micros(later))
-    assert get(store, "mine", asker(ANN, now=later), 30, first.cursor).items == []
-    get(store, "mine", asker(ANN, now=later), 1)
-    rest = get(store, "mine", asker(ANN, now=later), 30, first.cursor)
-    assert [item.uri for item in rest.items] == chain[5:]
+    assert store.stats().versions == 0
+    rest = get(store, "mine", asker(ANN, now=later), 10, first.cursor)
+    assert [item.uri for item in rest.items] == chain[5:15]
+    rest = get(store, "mine", asker(ANN, now=later), 30, rest.cursor)  # of the same ranking
+    assert [item.uri for item in rest.items] == chain[15:]
+    assert store.stats().versions == 1
+
+
+def test_an_expired_chain_goes_on_for_whom_the_viewer_follows(store):
+    world = World(store)
+    uris = [world.arrive(age=n, author=AUTHORS[n % 2]) for n in range(20)]
+    friend = asker(ANN, follows=AUTHORS[0])
+    first = get(store, "friends", friend, 3)
+    later = NOW + timedelta(hours=2)
+    store.prune(dict.fromkeys(FEEDS, timedelta(days=9)), micros(later))
+    assert get(store, "friends", asker(ANN, now=later, known=None), 30, first.cursor).items == []
+    rest = get(store, "friends", asker(ANN, now=later, follows=AUTHORS[0]), 30, first.cursor)
+    assert [item.uri for item in (*first.items, *rest.items)] == uris[::2]
+
+
+def test_an_expired_chain_whose_last_post_is_not_in_the_feed_any_more_ends(store):
+    world = World(store)
+    for n in range(20):
+        world.arrive(age=n)
+    first = get(store, "unseen", asker(ANN, seen=frozenset()), 5)
+    later = NOW + timedelta(hours=2)
+    store.prune(dict.fromkeys(FEEDS, timedelta(days=9)), micros(later))
+    seen = frozenset({first.items[-1].uri})
+    page = get(store, "unseen", asker(ANN, now=later, seen=seen), 30, first.cursor)
+    assert (page.items, page.cursor) == ([], None)
+
+
+def test_no_cursor_makes_rankings_by_languages_that_no_first_page_makes(store, monkeypatch):
+    monkeypatch.setattr("feedkit.personal.MOST_LANGUAGES", 3)
+    world = World(store)
+    for n in range(20):
+        world.arrive(age=n, langs=("de", "en", "fr"))
+    first = get(store, "spoken", asker(languages=("de",)), 5)
+    for tag in ("en", "fr", "ja", "it", "es"):
+        get(store, "spoken", asker(languages=(tag,)), 5, "99" + first.cursor)
+    assert store.askers("spoken", 100) == 3
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from feedkit.cli import run
 from feedkit.event import Frame
 from feedkit.handover import noting_first, take_over, wait_for_first
 from feedkit.sharding import Shard, account_of, numbered_shard, parse_shard
-from feedkit.store import Store, StoreError
+from feedkit.store import Store, StoreError, Unavailable, open_store
 from feedkit.store.cursors import Superseded
 
 SOURCE = "jetstream wss://stream.example.com/subscribe"
@@ -279,8 +279,10 @@ def test_the_first_shard_says_where_all_begin(store: Store) -> None:
     store.take_over(SOURCE, one)
     stop, waited = threading.Event(), threading.Event()
 
+    whom = []
+
     def second():
-        wait_for_first(store, SOURCE, two, stop)
+        wait_for_first(store, SOURCE, two, stop, whom.append)
         waited.set()
         store.close()
 
@@ -288,6 +290,7 @@ def test_the_first_shard_says_where_all_begin(store: Store) -> None:
     thread.start()
     frames = iter([None, Frame(0, 0), Frame(70, us(70)), Frame(71, us(71))])
     assert not waited.wait(0.7)
+    assert set(whom) == {"the shard 1/2"}
     wait_for_first(store, SOURCE, one, stop)  # returns at once
     got = noting_first(store, SOURCE, one, frames)
     assert next(got) is None
@@ -301,6 +304,37 @@ def test_the_first_shard_says_where_all_begin(store: Store) -> None:
     store.begin_shards(SOURCE, one, 500, us(500))
     assert store.cursor(SOURCE) == (69, us(70)), "once is enough"
     assert not list(got)
+
+
+def test_locks_need_no_function_that_postgresql_alone_has(new_schema) -> None:
+    """A `hashtext` that fails stands before the real one."""
+    with open_store(new_schema() + "%2Cpg_catalog") as store:
+        store.migrate()
+        store.db.run(
+            "CREATE FUNCTION hashtext(text) RETURNS int LANGUAGE plpgsql "
+            "AS $$ BEGIN RAISE undefined_function; END $$"
+        )
+        with pytest.raises(StoreError):
+            store.db.rows("SELECT hashtext('x')")
+        move(store, SOURCE, 5)
+        owner = store.ownership()
+        assert owner.acquire()
+        owner.release()
+
+
+def test_ingests_wait_for_those_of_the_same_source_only(new_schema) -> None:
+    url = new_schema()
+    with open_store(url) as one, open_store(url) as two:
+        one.migrate()
+        two.db.rows("SELECT set_config('lock_timeout', '200ms', false)")
+        with one.db.writing(SOURCE):
+            with two.db.writing(f"{SOURCE} 1/2"):
+                pass
+            with (
+                pytest.raises(Unavailable, match="another program holds a lock"),
+                two.db.writing(SOURCE),
+            ):
+                pass
 
 
 def test_who_was_replaced_writes_no_more(store: Store) -> None:
@@ -336,7 +370,9 @@ def test_those_that_come_wait_for_those_that_go(store: Store, caplog) -> None:
     old = threading.Thread(target=work)
     old.start()
     threading.Timer(1.5, over.set).start()
-    take_over(store, SOURCE, Shard(1, 2), stop, silence=0.6)
+    whom = []
+    take_over(store, SOURCE, Shard(1, 2), stop, silence=0.6, waiting=whom.append)
+    assert set(whom) == {"the end of one ingest"}
     assert over.is_set(), "it waited until the other one had ended"
     old.join()
     assert store.cursor(f"{SOURCE} 1/2")[0] == written_until[-1]

@@ -63,8 +63,8 @@ class World:
         self.alive[uri] = author
         return PostWritten(post, f"3{self.number:012}", True, micros(at))
 
-    def delete(self):
-        uri = self.rnd.choice(list(self.alive))
+    def delete(self, uri=""):
+        uri = uri or self.rnd.choice(list(self.alive))
         del self.alive[uri]
         self.number += 1
         self.apply(PostDeleted(uri, f"3{self.number:012}", micros(NOW)))
@@ -169,6 +169,17 @@ def test_an_expired_version_goes_on_after_the_last_post(store):
     items, cursor, version = page(store, GRAVITY, 30, cursor, later)
     assert ([item.uri for item in items], cursor) == (uris[4:], None)
     assert version == store.latest_version("grave").id
+
+
+def test_an_expired_version_whose_last_post_is_gone_goes_on_at_its_place(store):
+    world = World(store)
+    uris = [world.arrive(age=n * 3600) for n in range(12)]
+    take_snapshot(store, GRAVITY, NOW)
+    cursor = page(store, GRAVITY, 4, "", NOW).cursor
+    world.delete(uris[3])
+    expire(store, NOW + timedelta(hours=2))
+    left = page(store, GRAVITY, 30, cursor, NOW + timedelta(hours=2))
+    assert [item.uri for item in left.items] == uris[4:]
 
 
 @pytest.mark.parametrize("moment", ["find_version", "version_slice"])

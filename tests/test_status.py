@@ -12,16 +12,20 @@ import msgspec
 import pytest
 from _streams import server
 from storing import SECOND
+from test_ingest import Recorded
 from test_metrics import INGEST, JOBS, SOURCE, WEB, everything, say
 from test_run import Process, answers, configure, free_port, project, slowly, stored  # noqa: F401
 from test_web import SERVICE
 
+from feedkit.heartbeat import JobsPulse
 from feedkit.heartbeat.figures import Ingesting, Job, Working
 from feedkit.heartbeat.pulse import now_us
 from feedkit.logs import JsonLines, WrongSetting, write_log
 from feedkit.settings import Stream
+from feedkit.sharding import Shard
 from feedkit.status import as_json, problems, status
 from feedkit.store import open_store
+from feedkit.store.gaps import mark_filled, open_gaps
 
 
 def wrong(store, **changes):
@@ -113,6 +117,84 @@ def test_a_stream_that_cannot_be_reached_is_told_at_once(store):
         one.startswith(f"jetstream {url}: was not reached yet: ") and "refused" in one
         for one in seen
     ), seen
+
+
+def test_shards_without_the_first_are_told_of(store):
+    """They read nothing, for ever. Through the real ingest and its heartbeat."""
+    from feedkit.heartbeat import StreamPulse
+    from feedkit.ingest import Ingest
+
+    say(store, "jobs", "jobs", Working())
+    store.take_over(SOURCE, Shard(2, 2))
+    name = f"{SOURCE} 1/2: nothing was read yet, and nobody reads it: start `feedkit worker`"
+    other = f"{SOURCE} 2/2: nothing was read yet, and nobody reads it: start `feedkit worker`"
+    assert status(SERVICE, store, now_us()).problems == [name, other]
+
+    store.sync_feeds(dict.fromkeys(SERVICE.feeds, "1"))
+    source, stop = Recorded(), threading.Event()
+    source.name = f"{SOURCE} 2/2"
+    work = Ingest(SERVICE, store, shard=Shard(2, 2))
+    pulse, seen = StreamPulse(store, source.name, work), []
+
+    def rest():
+        pulse.look(now_us())
+        pulse._pulse.beat()
+        seen.append(status(SERVICE, store, now_us()).problems)
+        pulse._arrived_at -= 600 * SECOND
+        if len(seen) == 2:
+            stop.set()
+
+    work.at_rest = rest
+    work.run(source, stop)
+    assert seen[0] == [name], "it waits for a moment, which is no fault"
+    assert seen[1] == [name, f"{SOURCE} 2/2: has been waiting for the shard 1/2 for 10 minutes, "
+                       "and reads nothing until then; start all shards, and stop those of another "
+                       "number"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("every", "minutes", "says"),
+    [(1, 9, None), (1, 11, "11 minutes"), (600, 90, None), (600, 110, "110 minutes")],
+)
+def test_a_job_that_hangs_is_told_of(store, every, minutes, says):
+    pulse, go_on, began = JobsPulse(store), threading.Event(), threading.Event()
+
+    def rank():
+        began.set()
+        assert go_on.wait(30)
+
+    at_work = threading.Thread(target=pulse.watched(rank, every))
+    at_work.start()
+    try:
+        assert began.wait(10)
+        pulse._began["rank"] -= minutes * 60
+        pulse.beat()
+        found = wrong(store, working=None)
+        if says is None:
+            assert found == []
+        else:
+            (problem,) = found
+            assert problem.startswith(f"the job rank has been at work for {says}; does what it ")
+    finally:
+        go_on.set()
+        at_work.join()
+    pulse.beat()
+    assert wrong(store, working=None) == [], "it has ended"
+
+
+def test_what_was_missed_and_not_filled_is_wrong_for_a_day(store):
+    now = now_us()
+    hour = 3600 * SECOND
+    store.add_gap(SOURCE, now - 99 * hour, now - 98 * hour, "long ago", now)
+    assert wrong(store) == []
+    for number in (1, 2):  # each shard notes it
+        begin = now - 3 * hour + number * SECOND
+        store.add_gap(f"{SOURCE} {number}/2", begin, now - 2 * hour, "it was away", now)
+    (problem,) = wrong(store)
+    assert problem.startswith("posts from 20")
+    assert "may be missing in the feeds: it was away; `feedkit backfill --gaps` fetch" in problem
+    mark_filled(store.db, [gap.id for gap in open_gaps(store.db)], now)
+    assert wrong(store) == []
 
 
 def test_a_service_that_never_ran(store):

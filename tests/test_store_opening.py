@@ -72,7 +72,7 @@ def test_postgres_is_another_word_for_postgresql(new_schema: Callable[[], str]) 
 
 def test_the_driver_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(StoreError, match=r"pip install 'feedkit\[postgres\]'"):
+    with pytest.raises(StoreError, match=r"pip install 'atproto-feedkit\[postgres\]'"):
         open_store("postgresql://db/feeds")
 
 
@@ -137,7 +137,7 @@ def test_a_store_that_is_locked(filled: Store, store_url: str) -> None:
         with open_store(store_url, timeout=0.2) as store:
             assert order(store, "red") == [uri("p")]  # who reads does not wait
             with pytest.raises(Unavailable, match="another program holds its lock"):
-                store.apply(MORE, "test", 1, us(1), ALL)
+                store.apply(MORE, "test", 1, us(1), ALL, stop=lambda: True)
             other.execute("ROLLBACK")
             store.apply(MORE[:1], "test", 1, us(1), ALL)
     finally:

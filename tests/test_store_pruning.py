@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from storing import (
@@ -72,12 +73,37 @@ def test_nothing_goes_before_the_first_event(store: Store) -> None:
 def test_a_feed_that_is_not_configured_any_more_goes_whole(store: Store) -> None:
     apply(store, written("p", "red blue", rev="1"), written("q", "red", rev="1"))
     store.save_version("red", "", [1, 2], us(0))
-    assert store.prune({"blue": KEEP["blue"]}, LATER) == Pruned(hits=2, posts=1, feeds=1)
+    assert store.prune({"blue": KEEP["blue"]}, LATER) == Pruned(
+        hits=2, posts=1, versions=1, feeds=1
+    )
     assert order(store, "blue") == [uri("p")]
     assert store.stats().feeds.keys() == {"blue"}
     assert store.stats().versions == 0
     assert store.db.rows("SELECT count(*) FROM chunks") == [(0,)]
     assert store.sync_feeds({"red": "1", "blue": "1"}) == {"red"}  # as a new one
+
+
+def test_the_rankings_of_a_feed_that_goes_take_several_transactions(store: Store) -> None:
+    for n in range(300):
+        store.save_version("red", f"did:plc:v{n}", list(range(1, 1001)), us(0))
+    left = [rankings(store)]
+
+    def between() -> bool:
+        left.append(rankings(store))
+        return False
+
+    done = store.prune({"blue": KEEP["blue"]}, us(1), stop=between)
+    assert (done.versions, done.feeds, rankings(store)) == (300, 1, 0)
+    left.append(0)
+    assert left[0] == 300 * 5, "four chunks each"
+    assert max(before - after for before, after in pairwise(left)) <= 1000
+
+
+def rankings(store: Store) -> int:
+    """Rows of rankings and their chunks."""
+    return sum(
+        store.db.rows(f"SELECT count(*) FROM {table}")[0][0] for table in ("versions", "chunks")
+    )
 
 
 def test_it_works_in_small_transactions(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def test_a_ranking_of_an_earlier_version_of_feedkit(
                     "INSERT INTO chunks (version_id, number, ids) VALUES (?, ?, ?)",
                     (1000 + number, start // CHUNK, packed),
                 )
-        assert store.migrate() == ["0010 replaced", "0011 probes"]
+        assert store.migrate()[:2] == ["0010 replaced", "0011 probes"]
         assert store.migrate() == []
         assert store.find_version(1001, "red") == Version(1001, NOW + MINUTE, 620, "r")
         assert store.latest_version("red") == Version(1002, NOW + 2 * MINUTE, 620, "r")

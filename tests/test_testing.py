@@ -345,7 +345,7 @@ def example(cls):
 @pytest.mark.parametrize("cls", BUILT_IN, ids=lambda cls: cls.yaml_name())
 def test_every_built_in_passes_as_its_example_has_it(cls):
     if needs_absent_model(cls.yaml_name()):
-        pytest.skip("feedkit[semantic] or its model is not installed")
+        pytest.skip("atproto-feedkit[semantic] or its model is not installed")
     plugin = example(cls)
     assert any(isinstance(part, cls) for part in plugin.walk())
     check_plugin(plugin)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
+from datetime import timedelta
 
 import pytest
 from storing import apply, at, did, disengaged, engaged, uri, us, written
 
 from feedkit import Keywords, Newest, Ranker
+from feedkit.filters.viewer import AnyOf, Mentioned, NotInterested
 from feedkit.post import EPOCH, Liked, Viewer
 from feedkit.settings import FeedConfig, Service
 from feedkit.store.interactions import LESS, MORE, SEEN, Interaction
 from feedkit.store.viewers import SLEEPS
-from feedkit.viewers import Cache, Viewers
+from feedkit.viewers import Cache, Viewers, wishes_for
 
 EVE, ANN, BEN, CAT = map(did, ("eve", "ann", "ben", "cat"))
 FOLLOWS = frozenset({"viewer.follows"})
@@ -158,6 +161,33 @@ def test_a_page_does_not_fail_for_the_note(store, viewers, caplog):
     assert asked(store)[EVE] == us(61)
 
 
+def test_nobody_waits_for_the_note(store, viewers, caplog):
+    """Another writer is at work; who asks again is noted when it is done."""
+    begun, done = threading.Event(), threading.Event()
+    store.viewers.asked(EVE, us(-99), missing=False)
+
+    def write():
+        with store.db.writing():
+            store.db.run("UPDATE viewers SET tries = 0")
+            begun.set()
+            done.wait(20)
+        store.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert begun.wait(20)
+    began = time.monotonic()
+    assert viewers.load(EVE, FOLLOWS, at(0)) is None
+    took = time.monotonic() - began
+    done.set()
+    writer.join()
+    assert took < 0.3
+    assert not caplog.records
+    assert asked(store)[EVE] == us(-99)
+    assert viewers.load(EVE, FOLLOWS, at(1)) is None
+    assert asked(store)[EVE] == us(1)
+
+
 def test_those_who_wait_come_first_the_longest_waiting_of_them_first(store):
     for seconds, who in ((0, ANN), (1, BEN)):
         store.viewers.asked(who, us(seconds), missing=True)
@@ -262,6 +292,20 @@ def test_wishes_are_acted_on_at_once_and_the_last_word_counts(store, viewers):
     assert [one.uri for one in found.more] == [uri("b", "ben"), uri("a", "ann")]
     assert [one.uri for one in found.less] == [uri("c", "cat")]
     assert found.more[0].at == at(2)
+
+
+@pytest.mark.parametrize(
+    ("viewer", "days"),
+    [
+        ((), 90),
+        ((NotInterested(within=timedelta(days=20)),), 90),
+        ((NotInterested(), AnyOf([Mentioned(), NotInterested(within=timedelta(days=400))])), 400),
+    ],
+)
+def test_wishes_are_needed_as_long_as_the_longest_of_the_plugins_says(viewer, days):
+    feed = FeedConfig("red", Keywords("heron"), Newest(), viewer=viewer)
+    service = Service("feeds.example.com", ANN, "did:web:feeds.example.com", {"red": feed})
+    assert wishes_for(service) == timedelta(days=days)
 
 
 # What feeds need must be subscribed to

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import pairwise
 from random import Random
 
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from storing import DAY, account, apply, at, clear, did, engaged, uri, us, written
 
-from feedkit import Keywords, Newest
+from feedkit import Blend, BlendPart, CoLiked, Keywords, Newest
 from feedkit.post import CoLike
 from feedkit.settings import FeedConfig, Service
 from feedkit.store import likes as rules
@@ -105,6 +106,20 @@ def test_it_is_believed_for_a_minute(store):
     assert set(viewers.load(EVE, NEEDS, at(69)).co_likes) == {uri("x")}
     assert set(viewers.load(EVE, NEEDS, at(70)).co_likes) == {uri("x"), uri("y")}
     assert viewers.load(EVE, NEEDS, at(10 + 8 * DAY / 1e6)).co_likes == {}  # a week later
+
+
+@pytest.mark.parametrize("wrap", [lambda rank: rank, lambda rank: Blend([BlendPart(rank)])])
+def test_a_longer_window_looks_further_back(store, wrap):
+    feeds = {
+        name: FeedConfig(name, Keywords("heron"), rank)
+        for name, rank in (("red", wrap(CoLiked(window=timedelta(days=14)))), ("blue", CoLiked()))
+    }
+    viewers = Viewers(Service("feeds.example.com", EVE, "did:web:x.org", feeds), store)
+    posts(store, "p x")
+    likes(store, "eve p", "ben p", "ben x")
+    (liked,) = viewers.load(EVE, NEEDS, at(8 * DAY / 1e6)).co_likes[uri("x")]
+    assert liked.actor == BEN
+    assert viewers.load(EVE, NEEDS, at(15 * DAY / 1e6)).co_likes == {}
 
 
 # Against a plain loop

@@ -190,6 +190,63 @@ def test_what_was_known_is_kept_while_the_network_is_away(appview, store, jobs_o
     assert ask(viewers, EVE, hours=6.2).follows == {ANN}
 
 
+@pytest.mark.parametrize("when", ["follows", "followers", "both"])
+def test_who_is_gone_for_a_moment_keeps_what_is_known(appview, store, jobs_of, monkeypatch, when):
+    jobs, viewers = jobs_of(BOTH)
+    appview.follows, appview.followers = {EVE: [ANN]}, {EVE: [BEN]}
+    ask(viewers, EVE, BOTH)
+    assert jobs.refresh_viewers() == 1
+    ask(viewers, EVE, BOTH, hours=5.9)
+    clock = time.time_ns() // 1000 + int(6.1 * HOUR * 1e6)
+    monkeypatch.setattr(job, "_now", lambda: clock)
+    appview.follows = {} if when != "followers" else {EVE: [ANN, CAT]}
+    appview.followers = {} if when != "follows" else {EVE: [BEN, CAT]}
+    assert jobs.refresh_viewers() == 0
+    assert (state(store, EVE)[1], "not found" in state(store, EVE)[2]) == (1, True)
+    found = ask(viewers, EVE, BOTH, hours=6.2)
+    assert found.follows == ({ANN, CAT} if when == "followers" else {ANN})
+    assert found.followers == {BEN}
+    appview.follows, appview.followers = {EVE: []}, {EVE: [CAT]}  # which is another matter
+    clock += job.FIRST_WAIT * 1_000_000
+    assert jobs.refresh_viewers() == 1
+    found = ask(viewers, EVE, BOTH, hours=6.3)
+    assert (found.follows, found.followers) == (frozenset(), {CAT})
+    assert state(store, EVE)[1:] == (0, "")
+
+
+def test_follows_do_not_wait_for_followers(appview, store, jobs_of):
+    jobs, viewers = jobs_of(BOTH)
+    appview.follows, appview.followers = {EVE: [ANN]}, {EVE: [BEN]}
+    seen = []
+
+    def answer(method, query):
+        if method == "app.bsky.graph.getFollowers":
+            until = time.monotonic() + 10
+            while (found := ask(viewers, EVE, hours=0.1)) is None and time.monotonic() < until:
+                time.sleep(0.05)
+            seen.append((found and found.follows, ask(viewers, EVE, BOTH)))
+            store.close()
+
+    appview.always = answer
+    ask(viewers, EVE, BOTH)
+    assert jobs.refresh_viewers() == 1
+    assert seen == [({ANN}, None)]
+    assert ask(viewers, EVE, BOTH, hours=0.2).followers == {BEN}
+
+
+def test_followers_that_cannot_be_found_out_leave_the_follows(appview, store, jobs_of):
+    jobs, viewers = jobs_of(BOTH)
+    appview.follows = {EVE: [ANN]}
+    appview.always = lambda method, query: (
+        said({}, 500) if method == "app.bsky.graph.getFollowers" else None
+    )
+    ask(viewers, EVE, BOTH)
+    assert jobs.refresh_viewers() == 0
+    assert ask(viewers, EVE).follows == {ANN}
+    assert ask(viewers, EVE, BOTH) is None
+    assert state(store, EVE)[1] == 1
+
+
 @pytest.mark.parametrize("items", [[{"did": 5}], [{}], ["x"], [{"did": "alice.example"}], None])
 def test_an_answer_without_dids_is_no_answer(appview, store, jobs_of, items):
     jobs, viewers = jobs_of()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -191,11 +192,43 @@ def test_a_service_with_a_did_of_its_own_serves_no_document(store):
         ("get", "/nothing", 404, "NotFound"),
         ("post", SKELETON, 405, "InvalidRequest"),
         ("get", "/static/../app.py", 404, "NotFound"),
+        ("put", "/health", 405, "MethodNotAllowed"),
     ],
 )
 def test_other_paths_are_refused_as_json(client, method, path, status, error):
     answer = getattr(client, method)(path)
     assert (answer.status_code, answer.get_json()["error"]) == (status, error)
+
+
+INTERACTIONS = "/xrpc/app.bsky.feed.sendInteractions"
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """Without a store, for what is refused before anybody looks there."""
+    return create_app(SERVICE, open_store(f"sqlite:///{tmp_path}/none.db")).test_client()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allowed"),
+    [
+        ("POST", SKELETON, 405, "GET, HEAD, OPTIONS"),
+        ("PUT", SKELETON, 405, "GET, HEAD, OPTIONS"),
+        ("OPTIONS", SKELETON, 200, "GET, HEAD, OPTIONS"),
+        ("GET", INTERACTIONS, 405, "OPTIONS, POST"),
+        ("DELETE", "/health", 405, "GET, HEAD, OPTIONS"),
+        ("POST", "/why", 405, "GET, HEAD, OPTIONS"),
+        ("PUT", "/xrpc/app.bsky.feed.getTimeline", 405, "GET, HEAD, OPTIONS, POST"),
+        ("POST", "/static/page.css", 405, "GET, HEAD, OPTIONS"),
+    ],
+)
+def test_who_takes_the_wrong_method_is_told_the_right_one(bare, method, path, status, allowed):
+    answer = bare.open(path, method=method)
+    assert answer.status_code == status
+    assert ", ".join(sorted(answer.headers["Allow"].split(", "))) == allowed
+    if status == 405:
+        assert answer.get_json().keys() == {"error", "message"}
+        assert answer.headers.getlist("Content-Type") == ["application/json"]
 
 
 def test_health_says_how_far_the_stream_was_read(client):
@@ -208,12 +241,61 @@ def test_health_says_how_far_the_stream_was_read(client):
 def test_a_store_that_is_gone_is_503_with_a_reason(tmp_path):
     store = open_store(f"sqlite:///{tmp_path}/nowhere/feedkit.db")
     client = create_app(SERVICE, store).test_client()
-    assert client.get("/health").status_code == 503
     answer = client.get(f"{SKELETON}?feed={uri('new')}")
     assert answer.status_code == 503
     assert answer.get_json()["error"] == "Unavailable"
     assert answer.headers["Retry-After"]
     assert str(tmp_path) not in answer.text
+
+
+def test_each_outage_is_said_in_the_log_not_each_request(tmp_path, monkeypatch, caplog):
+    store = open_store(f"sqlite:///{tmp_path}/nowhere/feedkit.db")
+    client = create_app(SERVICE, store).test_client()
+    ask = lambda: client.get(f"{SKELETON}?feed={uri('best')}").status_code  # noqa: E731
+    said = lambda: caplog.text.count("the store cannot be read")  # noqa: E731
+    assert {ask() for _ in range(60)} == {503}
+    assert said() == 2, "the first and the tenth"
+    monkeypatch.setattr("feedkit.web.app.APART", 0.0)
+    assert ask() == 503
+    assert said() == 3, "another outage"
+
+
+def test_a_writer_that_hangs_holds_up_no_page(tmp_path):
+    """To read is free meanwhile; only the note that somebody asked must wait for it."""
+    url = f"sqlite:///{tmp_path}/feedkit.db"
+    with open_store(url) as store, open_store(url, timeout=2.0) as serving:
+        store.migrate()
+        fill(store)
+        client = create_app(SERVICE, serving).test_client()
+
+        def ask(name):
+            began = time.monotonic()
+            assert client.get(f"{SKELETON}?feed={uri(name)}").status_code == 200
+            return time.monotonic() - began
+
+        names = ("new", "best", "pinned", "empty")
+        asked = "SELECT count(asked_at > 0 OR NULL) FROM feeds"
+        with store.db.writing():
+            assert max([ask(name) for name in names * 2]) < 1.0
+        assert serving.db.rows(asked) == [(0,)]
+        for name in names:
+            ask(name)
+        assert serving.db.rows(asked) == [(4,)], "each next request notes it"
+
+
+RAW = [b"post=\x80&feed=new", b"feed=at://x/\xff", b"\xc3", b"x=\xed\xa0\x80"]
+
+
+@pytest.mark.parametrize("raw", RAW, ids=ascii)
+@pytest.mark.parametrize("path", ["/why", SKELETON, "/", "/health", "/nothing"])
+def test_a_query_that_is_no_text_is_refused(bare, path, raw):
+    answer = bare.get(path, environ_overrides={"QUERY_STRING": raw.decode("latin-1")})
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "InvalidRequest")
+
+
+def test_what_is_utf8_is_taken_though_it_is_not_escaped(client):
+    raw = f"post=ä&feed={uri('new')}".encode().decode("latin-1")
+    assert client.get(SKELETON, environ_overrides={"QUERY_STRING": raw}).status_code == 200
 
 
 def test_a_bug_is_500_without_a_traceback(store, monkeypatch):
@@ -267,3 +349,62 @@ def test_caches_on_the_way_are_told_whose_a_page_is(store):
     assert headers["mine"]["Cache-Control"] == "private, no-store"
     assert headers["spoken"]["Vary"] == "Accept-Language"
     assert not {"Cache-Control", "Vary"} & set(headers["new"].keys())
+
+
+ORIGIN, ALLOWED = "Access-Control-Allow-Origin", "Access-Control-Allow-Headers"
+
+
+@pytest.fixture(scope="module")
+def shared_and_own(tmp_path_factory):
+    feeds = {
+        "new": feed("new"),
+        "mine": feed("mine", viewer=(NotInterested(),)),
+        "spoken": feed("spoken", select=(Spoken(),)),
+    }
+    with open_store(f"sqlite:///{tmp_path_factory.mktemp('cors')}/feedkit.db") as store:
+        store.migrate()
+        store.sync_feeds(dict.fromkeys(feeds, ""))
+        yield create_app(replace(SERVICE, feeds=feeds), store).test_client()
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "open_to_all"),
+    [
+        ("/.well-known/did.json", 200, True),
+        ("/xrpc/app.bsky.feed.describeFeedGenerator", 200, True),
+        (f"{SKELETON}?feed={uri('new')}", 200, True),
+        (f"{SKELETON}?feed={uri('spoken')}", 200, True),
+        (f"{SKELETON}?feed={uri('new')}&limit=0", 400, True),
+        (f"{SKELETON}?feed={uri('nothing')}", 400, True),
+        (SKELETON, 400, True),
+        (f"{SKELETON}?feed={uri('mine')}", 200, False),
+        (f"{SKELETON}?feed={uri('mine')}&limit=0", 400, False),
+        (f"{SKELETON}?feed={uri('new')}&feed={uri('mine')}", 400, False),
+        ("/health", 200, False),
+        ("/metrics", 404, False),
+        ("/", 200, False),
+        ("/why", 200, False),
+        ("/nothing", 404, False),
+    ],
+)
+def test_scripts_of_any_site_may_read_what_is_for_all(shared_and_own, path, status, open_to_all):
+    answer = shared_and_own.get(path, headers={"Origin": "https://a.example"})
+    assert answer.status_code == status
+    assert answer.headers.getlist(ORIGIN) == (["*"] if open_to_all else [])
+    assert "Access-Control-Allow-Credentials" not in answer.headers
+    asked = {
+        "Origin": "https://a.example",
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "atproto-accept-labelers, authorization",
+    }
+    preflight = shared_and_own.options(path, headers=asked)
+    assert preflight.headers.getlist(ORIGIN) == (["*"] if open_to_all else [])
+    if open_to_all:
+        assert preflight.status_code == 200
+        assert preflight.headers[ALLOWED] == "*", "all but Authorization, which must be named"
+        assert preflight.headers["Access-Control-Allow-Methods"] == "GET, HEAD"
+
+
+def test_what_viewers_tell_is_sent_from_no_script(shared_and_own):
+    for answer in (shared_and_own.post(INTERACTIONS), shared_and_own.options(INTERACTIONS)):
+        assert ORIGIN not in answer.headers

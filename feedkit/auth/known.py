@@ -18,9 +18,10 @@ from feedkit.logs import worth_saying
 
 log = logging.getLogger(__name__)
 
-LONGEST = 2.0  # seconds that a request waits for a key
+LONGEST = 2.0  # seconds that a look-up takes, and that a request waits for it …
+SHORT = 0.35  # … if it can be answered without, as a page can: then the look-up goes on alone
 FRESH = 3600.0  # seconds for which a key is believed
-STALE = 86_400.0  # seconds for which it is used while it cannot be asked for
+STALE = 86_400.0  # seconds for which it is used while it is asked for again, or cannot be
 REFUSED = 60.0  # seconds for which «there is no such DID» is believed
 AWAY = 5.0  # seconds until one is asked for again that could not be fetched …
 PATIENCE = 30.0  # … and where there is an old one to go on with
@@ -58,29 +59,36 @@ class Known:
         self._plc, self._web = Lane(most=8, waiting=32), Lane(most=4, waiting=4)
         self._failed = 0
 
-    def key(self, did: str) -> Key:
-        """The key of `did`. Raises `BadToken` where there is none, `KeyUnavailable` where that
-        cannot be found out in time."""
+    def key(self, did: str, patience: float | None = None) -> Key:
+        """The key of `did`; an old one at once, and it is asked for again behind that. Raises
+        `BadToken` where there is none, `KeyUnavailable` where that is not found out in `patience`
+        (seconds; None: as long as a look-up takes)."""
+        patience = self._longest if patience is None else patience
 
         def is_due() -> bool:
             with self._lock:
                 return self._clock() >= self._entry(did).until
 
+        why = ""
         if is_due():
-            self._ask(did, is_due)
+            why = self._ask(did, 0.0 if self._believed(did) else patience, is_due)
+        if (key := self._believed(did)) is not None:
+            return key
         with self._lock:
-            entry, now = self._entry(did), self._clock()
-            if entry.key is not None and now - entry.at < STALE:
-                return entry.key
-            problem = entry.problem if now < entry.until else None
+            entry = self._entry(did)
+            problem = entry.problem if self._clock() < entry.until else None
         if isinstance(problem, BadToken):  # made anew: one that two threads raise mixes tracebacks
             raise BadToken(problem.error, problem.message)
-        message = problem.message if problem else f"too many keys are asked for to ask for {did}'s"
-        raise KeyUnavailable(message)
+        raise KeyUnavailable(problem.message if problem else f"the key of {did} is unknown: {why}")
 
-    def other_key(self, did: str, than: Key, since: float) -> Key | None:
+    def other_key(
+        self, did: str, than: Key, since: float, patience: float | None = None
+    ) -> Key | None:
         """The key of `did` if it is another than `than` by now: asked for again, whatever is
-        believed, unless it was fetched after `since`, or often in the last minute."""
+        believed, unless it was fetched after `since`, or often in the last minute. Raises
+        `KeyUnavailable` where that is not found out in `patience` and `than` is old: it is good
+        enough to believe a token, not to call it bad."""
+        patience = self._longest if patience is None else patience
 
         def may_ask() -> bool:
             with self._lock:
@@ -91,9 +99,12 @@ class Known:
                 entry.forced += (now,)
                 return True
 
-        self._ask(did, may_ask)
+        why = self._ask(did, patience, may_ask)
         with self._lock:
-            key = self._entry(did).key
+            entry = self._entry(did)
+            key, age = entry.key, self._clock() - entry.at
+        if why and key == than and age >= FRESH:
+            raise KeyUnavailable(f"whether {did} has another key is unknown: {why}")
         return key if key != than else None
 
     def prove(self, did: str) -> None:
@@ -105,6 +116,12 @@ class Known:
 
     def __len__(self) -> int:
         return len(self._proved) + len(self._tried)
+
+    def _believed(self, did: str) -> Key | None:
+        """The key of `did` that may be used, if there is one."""
+        with self._lock:
+            entry = self._entry(did)
+            return entry.key if self._clock() - entry.at < STALE else None
 
     def _entry(self, did: str) -> _Entry:
         """What is remembered of `did`, made if need be; the lock is held."""
@@ -120,17 +137,23 @@ class Known:
         while len(shelf) > self._most:
             shelf.popitem(last=False)
 
-    def _ask(self, did: str, may_start: Callable[[], bool]) -> None:
+    def _ask(self, did: str, patience: float, may_start: Callable[[], bool]) -> str:
+        """Wait until `did` was looked up, so many seconds; or why that is not done."""
         lane = self._web if did.startswith(WEB) else self._plc
         try:
-            self._lookups.wait(did, lane, self._longest, may_start)
+            self._lookups.wait(did, lane, patience, may_start)
         except Full:
-            pass
+            return "too many keys are asked for"
         except TooLong as error:
-            self._away(did, error)
+            if patience >= self._longest:  # else it may come to a good end
+                self._away(did, error)
+            return "it is being asked for"
+        return ""
 
-    def _look_up(self, did: str, deadline: float) -> None:
+    def _look_up(self, did: str, _: float) -> None:
+        """The look-up ends by its own time, not by that of the request that began it."""
         try:
+            deadline = time.monotonic() + self._longest
             key = key_of(self._documents.fetch(did, deadline), did)
         except Failed as error:
             self._away(did, error)

@@ -85,14 +85,19 @@ def _publish(service: Service, names: tuple[str, ...], dry_run: bool, yes: bool)
     owner = {feed.name: publisher_of(feed, service) for feed in feeds}
     if not names:  # there may be records left of feeds that are gone
         owner[""] = service.publisher
-    publishers = find_publishers(owner.values(), service.network)
+    # An account may be called by its handle here and by its DID there: FEEDKIT_APP_PASSWORD is the
+    # service's publisher's by either name, and a feed that rests has an owner, too.
+    called = [*owner.values(), service.publisher]
+    if not names:
+        called += [publisher_of(feed, service) for feed in service.feeds.values()]
+    publishers = find_publishers(called, service.network)
     dids = resolve_handles(mentioned(feeds), service.network)
     for handle in sorted(handle for handle, did in dids.items() if not did):
         click.echo(f"Nobody is called @{handle}; in the description it will be no link.")
     pictures = Pictures(service)
     with ExitStack() as stack:
         to_do: list[tuple[Repo, Step]] = []
-        for publisher in dict.fromkeys(publishers.values()):
+        for publisher in dict.fromkeys(publishers[name] for name in owner.values()):
             repo = stack.enter_context(Repo(publisher))
             records = repo.records()
             own = [feed for feed in feeds if owner[feed.name] in publisher.names]
@@ -162,7 +167,8 @@ def _tell_left_over(service: Service, publisher: Publisher, left: Mapping[str, S
         if feed is None:
             why = f"{service.path} has no such feed"
         elif publisher_of(feed, service) in publisher.names:
-            why = f"{service.path} says served: no"
+            click.echo(f"  {name}: rests (served: no); its record stays as it is")
+            continue
         else:
             why, written = "another account publishes this feed now", address(publisher, name)
         click.echo(

@@ -87,7 +87,8 @@ def _streams(said: Status) -> Iterator[str]:
             yield f"  feeds.{feed}: {plugin} was slow {count(times, 'time')}"
     for gap in said.seen.gaps:
         since = _moment(gap.from_us) if gap.from_us else "?"
-        yield f"gap: {since} to {_moment(gap.to_us)}: {gap.reason}; `feedkit backfill` fills it"
+        what = f"gap: {since} to {_moment(gap.to_us)}: {gap.reason}"
+        yield f"{what}; `feedkit backfill --gaps` fills it"
 
 
 def _feeds(said: Status) -> Iterator[str]:

@@ -24,9 +24,12 @@ _MADE_UP = re.compile(
 )
 # What hosts set that give a new disk with each deployment.
 _PAAS = ("DYNO", "RENDER", "FLY_APP_NAME", "RAILWAY_ENVIRONMENT", "K_SERVICE", "PORT")
+# Those among them that have no disk to mount which would do for a database.
+_NO_DISK = ("DYNO", "K_SERVICE")
 _OLDEST = (3, 11)
 _LONG = timedelta(days=30)
-_REQUIRED = re.compile(r"^\s*feedkit\s*(?:\[([^\]]*)\])?\s*(?:[=<>~!@;#]|$)", re.M | re.I)
+_NAME = "atproto-feedkit"  # on PyPI; «feedkit» is another project there
+_REQUIRED = re.compile(rf"^\s*{_NAME}\s*(?:\[([^\]]*)\])?\s*(?:[=<>~!@;#]|$)", re.M | re.I)
 
 
 def advise(
@@ -78,6 +81,15 @@ def _store(service: Service, environ: Mapping[str, str]) -> Iterator[Advice]:
         )
         return
     host = next((name for name in _PAAS if environ.get(name)), "")
+    if host and host not in _NO_DISK and _elsewhere(service):
+        yield Advice(
+            False,
+            f"the store is a file ({service.store}), and ${host} says that this is a PaaS",
+            "see that a disk which outlives deployments (a volume) is mounted there, and that web "
+            "and worker run on the one machine that has it; if not, add the host's PostgreSQL, "
+            "which sets DATABASE_URL",
+        )
+        return
     yield Advice(
         bool(host),
         f"the store is a file ({service.store}), as DATABASE_URL is not set here",
@@ -89,6 +101,12 @@ def _store(service: Service, environ: Mapping[str, str]) -> Iterator[Advice]:
             "deployment: add its PostgreSQL, which sets DATABASE_URL"
         ),
     )
+
+
+def _elsewhere(service: Service) -> bool:
+    """Whether the store is a file outside of the project, where a disk may be mounted."""
+    file = Path(service.store.removeprefix("sqlite:///").partition("?")[0])
+    return file.is_absolute() and not file.resolve().is_relative_to(service.path.parent.resolve())
 
 
 def _takes_database_url(service: Service) -> bool:
@@ -104,7 +122,8 @@ def _takes_database_url(service: Service) -> bool:
 def _feeds(service: Service, backfill: bool) -> Iterator[Advice]:
     feeds = [feed for feed in service.feeds.values() if feed.served]
     if names := [feed.name for feed in feeds if not feed.when_empty]:
-        fills = " `feedkit backfill` fills them from the past;" if backfill else ""
+        command = "`feedkit backfill --all --stream 24h`"
+        fills = f" {command} fills them from the past;" if backfill else ""
         yield Advice(
             False,
             f"in a new database the feeds begin empty: {listed(names)}",
@@ -133,7 +152,8 @@ def _processes(service: Service, environ: Mapping[str, str]) -> Iterator[Advice]
         yield Advice(
             False,
             f"there is no {file}",
-            "a PaaS wants one, `feedkit new` shows how it looks; a server with systemd needs none",
+            "a PaaS wants one, `feedkit new DIR` shows how it looks; a server with systemd needs "
+            "none",
         )
         return
     lines = dict(re.findall(r"^([A-Za-z0-9_-]+):\s*(.+)$", text, re.M))
@@ -176,7 +196,7 @@ def _files(service: Service, extras: Collection[str]) -> Iterator[Advice]:
     wanted = {*extras, *(["postgres"] if _takes_database_url(service) else [])}
     if service.store.startswith("postgres"):
         wanted.add("postgres")
-    named = f"feedkit[{','.join(sorted(wanted))}]" if wanted else "feedkit"
+    named = f"{_NAME}[{','.join(sorted(wanted))}]" if wanted else _NAME
     required = _text(folder / "requirements.txt")
     if required is None:
         yield Advice(
@@ -188,10 +208,16 @@ def _files(service: Service, extras: Collection[str]) -> Iterator[Advice]:
         lines = [match[1] or "" for match in _REQUIRED.finditer(required)]
         has = {one.strip().lower() for extra in lines for one in extra.split(",")}
         missing = sorted(wanted - has)
-        if not lines:
+        if re.search(r"^\s*feedkit\b(?!\S*\s*(@|\S*/))", required, re.M | re.I):
+            yield Advice(
+                True,
+                f"{folder / 'requirements.txt'} names feedkit, which is another project on PyPI",
+                f"write {named}",
+            )
+        elif not lines:
             yield Advice(
                 False,
-                f"{folder / 'requirements.txt'} does not name feedkit",
+                f"{folder / 'requirements.txt'} does not name {_NAME}",
                 f"write a line {named}, unless something else there brings it",
             )
         elif missing:

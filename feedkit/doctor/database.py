@@ -78,7 +78,11 @@ def posts(visit: Visit) -> Verdict:
 
 def filling(visit: Visit, name: str) -> str:
     """How a feed comes to posts."""
-    known = f"`feedkit backfill {name}` fills it from the past, or " if visit.backfill else ""
+    known = (
+        f"`feedkit backfill {name} --stream 24h` fills it from the past, or "
+        if visit.backfill
+        else ""
+    )
     return (
         f"{known}wait until somebody writes what it takes; `feedkit why --text 'such a post' "
         f"{name}` tries its filter"

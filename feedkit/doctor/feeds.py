@@ -10,14 +10,15 @@ from feedkit.doctor.visit import Visit, xrpc
 from feedkit.identity import Unresolved
 from feedkit.publish.errors import PublishError
 from feedkit.publish.plan import Stored, left_over
-from feedkit.publish.publishers import publisher_of, resolve_handles
-from feedkit.publish.steps import Pictures, mentioned, step_for
+from feedkit.publish.publishers import resolve_handles
+from feedkit.publish.steps import Pictures, address, mentioned, step_for
 from feedkit.publish.wording import lines
 from feedkit.settings import REFUSE, FeedConfig
 from feedkit.sources.syntax import is_post_uri
 from feedkit.wording import listed
 
 SLOW = 5.0  # seconds, after which the AppView may have given up
+FEW = "10"  # posts: the AppView leaves out those that it does not know or that are hidden
 
 
 def publisher(visit: Visit, name: str) -> Verdict:
@@ -120,25 +121,33 @@ def record(visit: Visit, feed: FeedConfig) -> Verdict:
 
 
 def left(visit: Visit) -> Verdict:
-    """No record of this service is left of a feed that is not served any more."""
-    names: list[str] = []
-    for name in visit.publishers:
+    """No record of this service is left of a feed that is gone. One that is not served but still
+    in the configuration rests, and keeps its record and its subscribers."""
+    service = visit.service
+    written: dict[str, str] = {}  # how `unpublish` is told, by name
+    resting: list[str] = []
+    accounts = {one.did: one for one in map(visit.account, visit.publishers)}
+    for account in accounts.values():
         try:
-            records = visit.records(visit.publisher(name))
+            records = visit.records(account)
         except PublishError:
             raise Unasked("the records cannot be listed, see publisher and record") from None
-        served = {
-            feed.name
-            for feed in visit.service.feeds.values()
-            if feed.served and publisher_of(feed, visit.service) in visit.publisher(name).names
-        }
-        names += left_over(records, served, visit.service.did)
-    if names:
+        for name in left_over(records, (), service.did):
+            feed = service.feeds.get(name)
+            if feed is None:
+                written[name] = name
+            elif visit.owner(feed).did != account.did:
+                # By its name `unpublish` would find the record that the other account has.
+                written[name] = address(account, name)
+            elif not feed.served:
+                resting.append(name)
+    if written:
         return bad(
-            f"records without a feed: {listed(names)}; people who follow them see an error",
-            f"run `feedkit unpublish {names[0]}`, or serve the feed again",
+            f"records without a feed: {listed(list(written))}; people who follow them see an error",
+            f"run `feedkit unpublish {next(iter(written.values()))}`, or serve the feed again",
         )
-    return good("none of a feed that is not served")
+    rest = f"; {listed(resting)} {'rests' if len(resting) == 1 else 'rest'} (served: no)"
+    return good(f"none of a feed that is gone{rest if resting else ''}")
 
 
 def app(visit: Visit, feed: FeedConfig) -> Verdict:
@@ -163,7 +172,7 @@ def app(visit: Visit, feed: FeedConfig) -> Verdict:
                 f"{appview} still asks the service {str(did)[:100]!r} for it",
                 "right after publishing wait a minute; else see record",
             )
-        page = visit.ask(xrpc(appview, "app.bsky.feed.getFeed"), feed=uri, limit="1")
+        page = visit.ask(xrpc(appview, "app.bsky.feed.getFeed"), feed=uri, limit=FEW)
     except NoAnswer as error:
         return unknown(error.said, error.remedy)
     if page.status == 401 and feed.personal and feed.signed_out == REFUSE:
@@ -176,7 +185,28 @@ def app(visit: Visit, feed: FeedConfig) -> Verdict:
             "if hostname, did and feed are well: does a firewall or a «bot protection» before the "
             "service keep out the AppView? And does it still have the document of an old host?",
         )
-    return good("the app shows it")
+    if page.object.get("feed"):
+        return good("the app shows it")
+    return _empty(visit, uri)
+
+
+def _empty(visit: Visit, uri: str) -> Verdict:
+    """Why the app shows a page without a post."""
+    try:
+        skeleton = visit.ask(
+            xrpc(visit.reached(), "app.bsky.feed.getFeedSkeleton"), feed=uri, limit=FEW
+        )
+    except (NoAnswer, Unasked):
+        return unknown("the app shows it without a post; what the service answers see feed")
+    posts = skeleton.object.get("feed")
+    if not isinstance(posts, list) or not posts:
+        return unknown("the app shows it without a post, as the service has none; see feed")
+    return unknown(
+        f"the app shows none of the feed's first {len(posts)} posts: it does not know them (yet), "
+        "or they are deleted or hidden, or it has an older answer",
+        "ask again in a minute; if it stays so, open some of the posts that `feedkit show "
+        f"{uri.rpartition('/')[2]}` lists in the app",
+    )
 
 
 def _records(visit: Visit, feed: FeedConfig) -> dict[str, Stored]:

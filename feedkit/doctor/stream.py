@@ -12,6 +12,8 @@ from feedkit.doctor.asking import Answer
 from feedkit.doctor.service import now_us
 from feedkit.doctor.verdict import NoAnswer, Verdict, age, bad, good, unknown
 from feedkit.doctor.visit import Visit
+from feedkit.heartbeat.figures import Working
+from feedkit.overview import look
 from feedkit.ranking import by_keyset
 from feedkit.settings import STREAMS
 from feedkit.sources import open_source
@@ -69,25 +71,44 @@ def stream(visit: Visit) -> Verdict:
 
 
 def gaps(visit: Visit) -> Verdict:
-    """No stretch of the stream was missed in the last day."""
-    found = visit.store().gaps(now_us() - DAY)
+    """No stretch of the stream was missed in the last day, or it was filled since. What the
+    stream has forgotten stays open for ever, and is not to be told of for ever."""
+    found = visit.store().db.rows(
+        "SELECT source, from_us, to_us, reason FROM gaps WHERE filled_at = 0 AND seen_at >= ? "
+        "ORDER BY seen_at, id",
+        (now_us() - DAY,),
+    )
     if not found:
-        return good("none in the last day")
-    source, begin, end, reason, _ = found[-1]
+        return good("none in the last day that was not filled")
+    source, begin, end, reason = found[-1]
     length = f"{age((end - begin) / SECOND)} " if begin else ""
     number = f"{len(found)} in the last day, the last one " if len(found) > 1 else ""
     return bad(
         f"{number}{length}up to {_moment(end)} UTC, of {source}: {reason}",
-        "`feedkit backfill FEED` fetches what was missed"
+        "`feedkit backfill --gaps` fetches what was missed, as far as it is still to be had"
         if visit.backfill
         else "posts of that time are missing; keep `feedkit worker` running, and this will pass",
     )
 
 
 def jobs(visit: Visit) -> Verdict:
-    """Rankings are made anew when they are due. Where some are overdue, one must be made while we
-    look: the doctor's own questions make feeds due."""
+    """Somebody does the jobs, none of them fails, and rankings are made anew when they are due.
+    Where some are overdue, one must be made while we look: the doctor's own questions make feeds
+    due."""
     store = visit.store()
+    process = look(visit.service, store, now_us()).jobs
+    if process is None or not process.alive:
+        heard = f"were last heard of {age(process.silent)} ago" if process else "are done by nobody"
+        return bad(
+            f"the jobs {heard}",
+            "start `feedkit worker` (or `feedkit jobs`); if it runs, see what its log says",
+        )
+    if failing := _failing(process.figures):
+        return bad(
+            failing,
+            "see the log of `feedkit jobs` (or `feedkit worker`); it is tried again by itself",
+        )
+    at_work = f"at work, heard of {age(process.silent)} ago"
     ranked = {
         feed.name: Recipe(
             REFRESHES * (feed.refresh // timedelta(microseconds=1)) + SLACK, feed.recipe
@@ -95,20 +116,31 @@ def jobs(visit: Visit) -> Verdict:
         for feed in visit.feeds
         if not by_keyset(feed)
     }
-    if not ranked:
-        return unknown("none of the feeds is ranked, so the jobs leave no sign of life")
     first = store.feeds_due(ranked, now_us())
     until = time.monotonic() + TURN
     while first and time.monotonic() < until:
         if len(set(first) - set(store.feeds_due(ranked, now_us()))):
-            return good("at work: a ranking that was due was made just now")
+            return good(f"{at_work}; a ranking that was due was made just now")
         time.sleep(0.2)
     if first:
         return bad(
             f"rankings are overdue: {listed(first)}; {_last(store, first)}",
-            "see whether `feedkit jobs` (or `feedkit worker`) runs, and what its log says",
+            "see what the log of `feedkit jobs` (or `feedkit worker`) says; if nothing fails there "
+            "write a smaller depth: or a longer refresh:",
         )
-    return good("no ranking is overdue")
+    return good(f"{at_work}; no ranking is overdue" if ranked else at_work)
+
+
+def _failing(figures: Working) -> str:
+    """The job that has failed most often in a row, and which others do; "" where none does."""
+    names = [name for name, job in figures.jobs.items() if job.failing]
+    names.sort(key=lambda name: -figures.jobs[name].failing)
+    if not names:
+        return ""
+    job = figures.jobs[names[0]]
+    times = "once" if job.failing == 1 else f"{job.failing} times in a row"
+    also = f"; also {listed(names[1:])}" if names[1:] else ""
+    return f"the job {names[0]} failed {times}: {job.problem}{also}"
 
 
 def _last(store: Store, names: list[str]) -> str:

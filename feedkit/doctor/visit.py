@@ -157,7 +157,10 @@ class Visit:
 
     def owner(self, feed: FeedConfig) -> Publisher:
         """The account that owns the feed. Raises `Unasked`."""
-        name = publisher_of(feed, self.service)
+        return self.account(publisher_of(feed, self.service))
+
+    def account(self, name: str) -> Publisher:
+        """The account called so. Raises `Unasked`."""
         try:
             return self.publisher(name)
         except PublishError:

@@ -56,7 +56,7 @@ def _code(tag: str) -> str:
 
 class DetectedLanguage(Filter):
     """Posts written in one of these languages, as a model judges by the text, not as the author's
-    app declares. Needs `pip install 'feedkit[language]'`.
+    app declares. Needs `pip install 'atproto-feedkit[language]'`.
 
     Links, mentions, hashtags and emoji say nothing about a language and are left out; a text of
     which fewer than eight letters remain (a letter of Chinese, Japanese, Korean or Thai counts four

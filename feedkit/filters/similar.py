@@ -30,7 +30,7 @@ def _example(text: str) -> str:
 
 class SimilarTo(Filter):
     """Posts that mean much the same as one of these texts, in whatever words. Needs
-    `pip install 'feedkit[semantic]'` and a model.
+    `pip install 'atproto-feedkit[semantic]'` and a model.
 
     Write texts as such posts would: a sentence or two, each of another kind. Likeness is the
     cosine between the vectors of both: 1 is the same, unrelated texts are near 0; with MiniLM,

@@ -16,6 +16,7 @@ from feedkit.viewing import ViewerFilter
 
 class Follows(ViewerFilter):
     """Posts by those whom the viewer follows, and, as in the app's Following, the viewer's own.
+    At most the newest 10,000 follows are known, as they were up to six hours ago.
 
     ```yaml
     follows: {own: false}
@@ -40,7 +41,8 @@ class Follows(ViewerFilter):
 
 
 class Followers(ViewerFilter):
-    """Posts by those who follow the viewer.
+    """Posts by those who follow the viewer: at most the newest 10,000 are known, as they were up to
+    six hours ago.
 
     ```yaml
     followers
@@ -61,7 +63,8 @@ class Followers(ViewerFilter):
 
 
 class Mutuals(ViewerFilter):
-    """Posts by those who follow the viewer and whom the viewer follows back.
+    """Posts by those who follow the viewer and whom the viewer follows back: of each at most the
+    newest 10,000 are known, as they were up to six hours ago.
 
     ```yaml
     mutuals

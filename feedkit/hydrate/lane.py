@@ -50,18 +50,27 @@ class Lane:
 
     def run(self, stop: threading.Event) -> None:
         """Look at what is due until `stop` is set."""
-        broken = 0
+        broken = mistakes = 0  # looks in a row
         try:
             while not stop.is_set():
                 try:
                     found = self.once(stop)
-                    broken = 0
+                    broken = mistakes = 0
                 except StoreError as error:
                     found, broken = 0, broken + 1
                     if worth_saying(broken):
                         log.error("the hydrator %s waits for the store: %s", self.name, error)
-                if self._failed:
-                    stop.wait(min(IDLE * 2**self._failed, LONGEST_PAUSE))
+                except Exception:  # nothing ends the lane for good, not even our own mistake
+                    found, mistakes = 0, mistakes + 1
+                    self.counts["failures"] += 1
+                    if worth_saying(mistakes):
+                        log.exception(
+                            "the hydrator %s: a mistake of feedkit's, %d times in a row; it goes "
+                            "on; please report this",
+                            self.name, mistakes,
+                        )  # fmt: skip
+                if failed := max(self._failed, mistakes):
+                    stop.wait(min(IDLE * 2 ** min(failed, 20), LONGEST_PAUSE))
                 elif not found:
                     stop.wait(IDLE)
         finally:
@@ -107,7 +116,7 @@ class Lane:
         try:
             for word, value in told(said, self._types, self._hydrator.provides):
                 known[word] = value
-        except WrongShape as error:
+        except (Exception, SystemExit) as error:  # what a value is made of may raise anything
             self._complain("wrong", [due], error)
         return Answer(due.id, due.rev, known, self._again(due, known))
 
@@ -127,8 +136,8 @@ class Lane:
             log.error(
                 "the hydrator %s failed on %s%s (%s: %s), %d times so far; what it does not find "
                 "out in %d tries is given up",
-                self.name, due[0].post.uri, more, type(error).__name__, error, self.counts[what],
-                self._hydrator.tries,
+                self.name, due[0].post.uri, more, type(error).__name__, shown(error, str, 500),
+                self.counts[what], self._hydrator.tries,
             )  # fmt: skip
 
 
@@ -174,14 +183,22 @@ def as_json(word: str, kind: TypeAdapter[Any], value: Any) -> str:
         plain = kind.dump_python(kind.validate_python(value, strict=True), mode="json")
         text = msgspec.json.encode(plain).decode()
     except ValidationError as error:
-        raise WrongShape(f"{word}: {error.errors()[0]['msg']}, not {value!r:.60}") from None
-    except (TypeError, ValueError) as error:  # such as a lone surrogate
-        raise WrongShape(f"{word}: {value!r:.60} cannot be kept: {error}") from None
+        raise WrongShape(f"{word}: {error.errors()[0]['msg']}, not {shown(value)}") from None
+    except (TypeError, ValueError, RecursionError) as error:  # such as a lone surrogate
+        raise WrongShape(f"{word}: {shown(value)} cannot be kept: {error}") from None
     if text == "null":
-        raise WrongShape(f"{word}: {value!r:.60} is no number")  # nan, inf
+        raise WrongShape(f"{word}: {shown(value)} is no number")  # nan, inf
     if len(text) > LARGEST:
         raise WrongShape(f"{word}: {len(text):,} characters are more than the {LARGEST:,} allowed")
     return text
+
+
+def shown(value: object, by: Callable[[object], str] = repr, most: int = 60) -> str:
+    """A value, or an error, of a plugin's for a message; it may be such as cannot be shown."""
+    try:
+        return by(value)[:most]
+    except (Exception, SystemExit):
+        return f"something of type {type(value).__name__} that cannot be shown"
 
 
 def _now() -> int:

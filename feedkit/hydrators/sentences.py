@@ -16,7 +16,7 @@ from feedkit.text import without_addresses
 
 class SentenceVector(Hydrator):
     """The vector of a post's text, for the filter `similar_to`: `sentence_vector`, the mark of
-    the model and a byte for each number. Needs `pip install 'feedkit[semantic]'`.
+    the model and a byte for each number. Needs `pip install 'atproto-feedkit[semantic]'`.
 
     Links and mentions are left out; of a post without other text nothing is known. A text takes
     about ten milliseconds on one core.

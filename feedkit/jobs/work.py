@@ -13,13 +13,17 @@ from feedkit.heartbeat import JobsPulse
 from feedkit.hydrate import Hydration
 from feedkit.identity import learn_publishers
 from feedkit.jobs.clock import Contained, on_their_clocks
+from feedkit.logs import worth_saying
 from feedkit.matcher import Matcher
 from feedkit.people import Membership, Refreshing
 from feedkit.people.viewers import ViewerSets
 from feedkit.ranking import by_keyset, take_snapshot
 from feedkit.settings import Service
 from feedkit.store import Pruned, Recipe, Store
+from feedkit.store.pruning import LEAST
 from feedkit.times import micros, moment
+from feedkit.viewers import wishes_for
+from feedkit.wording import size_text
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +42,7 @@ class Jobs:
         self._viewer_sets = ViewerSets(service, store, self._stop)
         self._hydration = Hydration(service, store)
         self._pulse = JobsPulse(store, self._hydration.counts)
+        self._spared = 0  # times in a row that posts could not make room
         self._fingerprints = {n: feed.filter.fingerprint() for n, feed in service.feeds.items()}
 
     def rank(self) -> int:
@@ -89,19 +94,38 @@ class Jobs:
             {name: feed.keep_most for name, feed in feeds.items()},
             self._service.store_max,
             self._service.store_rankings,
+            wishes_for(self._service),
         )
-        if pruned.cut:
-            log.warning(
-                "the store holds more than store: max: allows: posts from before %s UTC go, "
-                "whatever keep: says; allow more, or keep less",
-                moment(pruned.cut).isoformat(" ", "seconds")[:19],
-            )
+        self._tell_of_size(pruned)
         if pruned.hits or pruned.feeds:
             log.info(
                 "pruned %d hits and %d posts that no feed keeps any longer",
                 pruned.hits, pruned.posts,
             )  # fmt: skip
         return pruned
+
+    def _tell_of_size(self, pruned: Pruned) -> None:
+        most = list(pruned.held.items())[:3]
+        held = ", ".join(f"{kind} {size_text(size)}" for kind, size in most)
+        self._spared = self._spared + 1 if pruned.spared else 0
+        if pruned.cut and not pruned.spared:
+            log.warning(
+                "the store holds more than store: max: allows (%s): posts from before %s UTC go, "
+                "whatever keep: says; allow more, or keep less",
+                held, moment(pruned.cut).isoformat(" ", "seconds")[:19],
+            )  # fmt: skip
+        elif worth_saying(self._spared):
+            log.warning(
+                "the store holds more than store: max: allows (%s), most of which is no posts: the "
+                "oldest go, but for the newest %d of each feed; allow more",
+                held, LEAST,
+            )  # fmt: skip
+        if pruned.early:
+            log.info(
+                "the store held more than store: max: allows (%s): %d rankings for viewers went "
+                "early",
+                held, pruned.early,
+            )  # fmt: skip
 
     def tidy(self) -> None:
         """Upkeep that can wait."""
@@ -163,8 +187,20 @@ class Jobs:
         return self._hydration.once(self._stop)
 
     def once(self) -> bool:
-        """Ask whom lists and handles mean, decide again, prune and rank every feed, now. Whether
-        all of it worked; what did not is logged."""
+        """Ask whom lists and handles mean, decide again, prune and rank every feed, now, unless
+        another process does the jobs of this store. Whether all of it worked; what did not is
+        logged."""
+        owner = self._store.ownership()
+        if not owner.acquire():
+            # It does all of this on its clocks, and would for as long as we wait.
+            log.error("another process does the jobs of this store, and goes on with them")
+            return False
+        try:
+            return self._all()
+        finally:
+            owner.release()
+
+    def _all(self) -> bool:
         jobs: tuple[Callable[[], object], ...] = (
             self.refresh_people, self.decide_people_again, self.decide_again, self.hydrate,
             self.prune, self.tidy, self.rank_all,

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import NamedTuple
 
 from feedkit.appview import AppView, Away, Gone
 from feedkit.logs import worth_saying
@@ -24,7 +25,16 @@ AT_ONCE = 4  # viewers who are asked for at the same time
 GIVE_UP = 3  # so many in a row that could not be asked for: the network is away
 MOST = 10_000  # of the follows, and of the followers: the newest, as the network lists them
 
+# In this order: most feeds need the first alone, and it is seldom long.
 _METHODS = {"follows": "app.bsky.graph.getFollows", "followers": "app.bsky.graph.getFollowers"}
+
+
+class _Asked(NamedTuple):
+    """One of the sets of a viewer. `problem`: what is to be said of those before it."""
+
+    did: str
+    name: str
+    problem: str = ""
 
 
 class ViewerSets:
@@ -42,47 +52,61 @@ class ViewerSets:
         if not self.names or not (due := self._viewers.due(_now(), AT_ONCE)):
             return 0
         done = failures = 0
-        asked: dict[Future[Found], str] = {}
+        asked: dict[Future[tuple[str, ...]], _Asked] = {}
         with AppView(self._address, self._stop) as appview, ThreadPoolExecutor(AT_ONCE) as pool:
+
+            def ask(one: _Asked) -> None:
+                asked[pool.submit(_members, appview, one.name, one.did)] = one
+
             while True:
                 for did in self._some(due, asked.values()):
-                    asked[pool.submit(self._ask, appview, did)] = did
+                    ask(_Asked(did, self.names[0]))
                 if not asked:
                     return done
                 for future in wait(asked, 0.5, FIRST_COMPLETED).done:
-                    worked = self._keep(asked.pop(future), future)
-                    done, failures = done + worked, 0 if worked else failures + 1
+                    one = asked.pop(future)
+                    try:
+                        more_of_it = self._keep(one, future)
+                    except Away as error:
+                        failures += 1
+                        self._failed(one.did, error)
+                        continue
+                    failures = 0
+                    if more_of_it is None:
+                        done += 1
+                    elif not self._stop.is_set():
+                        ask(more_of_it)
                 more = failures < GIVE_UP and len(asked) < AT_ONCE and not self._stop.is_set()
                 due = self._viewers.due(_now(), 2 * AT_ONCE) if more else []
 
-    def _some(self, due: Iterable[str], asked: Iterable[str]) -> list[str]:
-        busy = set(asked)
+    def _some(self, due: Iterable[str], asked: Iterable[_Asked]) -> list[str]:
+        busy = {one.did for one in asked}
         return [did for did in due if did not in busy][: AT_ONCE - len(busy)]
 
-    def _ask(self, appview: AppView, did: str) -> Found:
-        """What the network says of a viewer, and what is to be said of that. In a thread of the
-        pool: it leaves the store alone."""
+    def _keep(self, one: _Asked, future: Future[tuple[str, ...]]) -> _Asked | None:
+        """Keep what was found out, so that nobody waits for the rest; what is to be asked next of
+        this viewer, None if that is all. Raises `Away`."""
+        problem = one.problem
         try:
-            return {name: _members(appview, name, did) for name in self.names}, ""
-        except Gone as error:
-            return dict.fromkeys(self.names, ()), str(error)
-
-    def _keep(self, did: str, future: Future[Found]) -> bool:
-        try:
-            sets, problem = future.result()
-        except Away as error:
-            if not self._stop.is_set():
-                self._failed(did, error)
-            return False
-        now = _now()
+            members = future.result()
+        except Gone as error:  # perhaps only for a moment: that must not empty what is known
+            if any(dids for _, dids in self._viewers.members(one.did, [one.name]).values()):
+                raise Away(str(error)) from error
+            members, problem = (), str(error)
+        now, found = _now(), {one.name: members}
+        if rest := self.names[self.names.index(one.name) + 1 :]:
+            self._viewers.save(one.did, found, now, None)
+            return _Asked(one.did, rest[0], problem)
         later = UNKNOWN if problem else USUAL
-        self._viewers.save(did, sets, now, now + later * SECOND, problem)
+        self._viewers.save(one.did, found, now, now + later * SECOND, problem)
         if self._failures:
             log.info("whom viewers follow is found out again")
             self._failures = 0
-        return True
+        return None
 
     def _failed(self, did: str, error: Away) -> None:
+        if self._stop.is_set():
+            return
         tries = self._viewers.tries(did)
         later = min(FIRST_WAIT * 2 ** min(tries, 20), LONGEST_WAIT)
         now = _now()
@@ -90,12 +114,10 @@ class ViewerSets:
         self._failures += 1
         if worth_saying(self._failures):
             log.warning(
-                "whom %s follows could not be found out: %s; until it is known, they get what "
-                "the signed-out get; check network: appview", did, error,
+                "whom %s follows, or who follows them, could not be found out: %s; until it is, "
+                "what was known before counts, and who is not known gets what the signed-out get; "
+                "check network: appview", did, error,
             )  # fmt: skip
-
-
-Found = tuple[dict[str, tuple[str, ...]], str]
 
 
 def _members(appview: AppView, name: str, did: str) -> tuple[str, ...]:

@@ -61,6 +61,8 @@ def plan(name: str, wanted: Mapping[str, Any], stored: Stored | None, now: str) 
         before = there.get(field)
         if _meaning(field, before) == _meaning(field, after):
             continue
+        if field == "descriptionFacets" and before and _same_text(there, wanted):
+            continue  # somebody may have made them by hand: links whose text is not their address
         changes.append(Change(field, before, after))
         if after is None:
             record.pop(field, None)
@@ -77,6 +79,11 @@ def left_over(records: Mapping[str, Stored], names: Collection[str], did: str) -
         for name, stored in records.items()
         if name not in names and stored.value.get("did") == did
     }
+
+
+def _same_text(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    text = wanted.get("description")
+    return bool(text) and text == there.get("description")
 
 
 def blob_of(value: Any) -> str:

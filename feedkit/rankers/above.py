@@ -105,7 +105,8 @@ class FriendsFirst(Above):
 class UnseenFirst(Above):
     """Posts that the app has not shown to the viewer yet above those that it has; with a factor,
     the scores of the unseen ones are multiplied by it (a negative score is divided). The app tells
-    what it has shown only of feeds with `accepts_interactions: yes`.
+    what it has shown only of feeds with `accepts_interactions: yes`; known are the newest 5,000 of
+    the last seven days.
 
     ```yaml
     unseen_first: {then: gravity}

@@ -116,8 +116,8 @@ class CoLiked(Ranker):
     service's feeds and the likes for them that came while they were stored, so that it needs feeds
     that many people like something in, and a viewer who did. Of a large feed the newest posts are
     ranked, and up to a half of older ones, those that promise most. Whose
-    likes are looked at: those of 150 people who liked most of the viewer's newest 100 liked posts
-    of the last seven days, each one's newest 20.
+    likes are looked at: the newest 20 each of at most 150 people, found by the newest 100 of the
+    viewer's likes of seven days, or of the longest `window` of the service.
 
     Source: spacecowboy's For You, as published (paths from like to like, each divided by a power
     of that person's likes, a half-life, a power of the post's popularity); window and half-life are

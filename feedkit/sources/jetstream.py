@@ -17,6 +17,7 @@ from feedkit.sources.decode import BadFrame
 from feedkit.sources.jetstream_wire import jetstream_frame
 from feedkit.sources.live import LiveSource
 from feedkit.sources.position import DAY, HOUR, OnGap, Position
+from feedkit.sources.syntax import without_login
 
 log = logging.getLogger(__name__)
 
@@ -140,8 +141,8 @@ class Jetstream(LiveSource):
                 "%s: no zstd dictionary from %s (%s): the stream comes uncompressed, which the "
                 "feeds do not notice",
                 self.name,
-                url,
-                problem,
+                without_login(url),
+                without_login(str(problem)),
             )
 
     def _refused(self, error: str, position: Position) -> bool:

@@ -13,6 +13,7 @@ from feedkit.settings import Stream
 from feedkit.sources.decode import BadFrame, StreamNotice, wanted_collections
 from feedkit.sources.position import OnGap, Position, StartedOver
 from feedkit.sources.socket import Closed, Opened, Socket
+from feedkit.sources.syntax import without_login
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class LiveSource:
     def __init__(
         self, kind: str, stream: Stream, engagement: frozenset[str], on_gap: OnGap
     ) -> None:
-        self.name = f"{kind} {stream.url.partition('?')[0]}"
+        self.name = f"{kind} {without_login(stream.url.partition('?')[0])}"
         self._stream = stream
         self._wanted = wanted_collections(engagement)
         self._on_gap = on_gap
@@ -145,13 +146,14 @@ class LiveSource:
                 position.lost("the server no longer has what came after the last visit")
             elif self._refused(error, position):
                 return
+        reason = without_login(closed.reason)
         if closed.wait:
-            self.problem = closed.reason
+            self.problem = reason
         log.log(
             logging.WARNING if closed.wait else logging.INFO,
             "%s: %s%s; %s",
             self.name,
-            closed.reason,
+            reason,
             f" ({error}: {said})" if error else "",
             f"trying again in {closed.wait:.0f} s. Until then {self.meanwhile}"
             if closed.wait

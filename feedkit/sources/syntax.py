@@ -52,6 +52,12 @@ def moment(us: int) -> datetime:
     return EPOCH + timedelta(microseconds=us)
 
 
+def without_login(text: str) -> str:
+    """An address, or a text with some, without user and password: it is logged, and names a
+    source."""
+    return re.sub(r"(?<=://)[^/?#\s]*@", "", text)
+
+
 def tid_time(tid: str) -> int:
     """When a TID (a rev, most record keys) was made: microseconds since 1970; 0 if it is none."""
     if not is_tid(tid):

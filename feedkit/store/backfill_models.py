@@ -1,4 +1,5 @@
-"""The tables of `m0006_backfill`, as peewee models, see `feedkit.store.models`."""
+"""The tables of `m0006_backfill`, and what came to them later, as peewee models, see
+`feedkit.store.models`."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ class Backfill(Model):
     """A backfill that has begun. `since`: from when on the stream is read; `cursor`, `time`: how
     far it was; `place`: how far another source was, in its own words. `owner`: the process that
     works on it, which may have been killed. `settled`: everything was read, and what it found may
-    be shown."""
+    be shown. `began`: from when on the stream really was read, later than `since` where it does
+    not go back so far; 0 while that is not known."""
 
     id = BigAutoField()
     name = TextField(unique=True)
@@ -27,6 +29,7 @@ class Backfill(Model):
     place = TextField()
     settled = BooleanField()
     touched_at = BigIntegerField()
+    began = BigIntegerField(default=0)
 
     class Meta:
         table_name = "backfills"

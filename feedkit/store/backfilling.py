@@ -6,11 +6,15 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from feedkit.event import AccountChanged, Event
 from feedkit.store import staging
 from feedkit.store.database import Database
 from feedkit.store.feeds import Decide
-from feedkit.store.gaps import MissedStretch, mark_filled, open_gaps
-from feedkit.store.staging import SOURCE, Found, Live, Reached, Run
+from feedkit.store.fold import fold
+from feedkit.store.gaps import MissedStretch, mark_filled, open_gaps, shorten
+from feedkit.store.staging import NO_FEEDS, SOURCE, Found, Live, Reached, Run
+from feedkit.store.touched import touched
+from feedkit.store.writing import load, write
 
 
 class Backfills:
@@ -75,9 +79,58 @@ class Backfills:
             self._db, run, found, accounts, reached, decide, filled, engagement, now
         )
 
+    def began(self, run: Run) -> int:
+        """From when on the stream of `run` really was read; 0 while that is not known."""
+        rows = self._db.rows("SELECT began FROM backfills WHERE id = ?", (run.id,))
+        return int(rows[0][0]) if rows else 0
+
+    def note_began(self, run: Run, began: int) -> None:
+        """Note from when on the stream of `run` really was read."""
+        self._db.run(
+            "UPDATE backfills SET began = ? WHERE id = ? AND owner = ?",
+            (began, run.id, run.owner),
+        )
+
     def settle(self, run: Run, reached: Callable[[list[Live]], bool], now: int) -> bool:
         """Whether what was staged may be shown; see `feedkit.store.staging.settle`."""
         return staging.settle(self._db, run, reached, now)
+
+    def settle_behind(self, run: Run, now: int) -> None:
+        """Settle though the live streams are ahead: where accounts still disagree, these know
+        better."""
+        with self._db.writing():
+            self._db.run("DELETE FROM backfill_accounts WHERE run_id = ?", (run.id,))
+            staging.settle(self._db, run, lambda live: True, now)
+
+    def disagreeing(self, run: Run) -> dict[str, str]:
+        """The states here of those accounts of which `run` has read another state."""
+        told = self._told(run)
+        return {did: state for did, (state, other) in told.items() if state != other}
+
+    def correct(self, run: Run, before: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+        """Take over the states of those accounts that still disagree and are here what they were
+        `before`: those that are not, the live stream has changed since, and it knows better.
+        Returns these states, and the states here of those that disagree and were not in
+        `before`."""
+        with self._db.writing():
+            told = {d: both for d, both in self._told(run).items() if both[0] != both[1]}
+            wrong = {d: other for d, (state, other) in told.items() if state == before.get(d)}
+            batch: list[tuple[Event, frozenset[str]]] = [
+                (AccountChanged(*one), NO_FEEDS) for one in sorted(wrong.items())
+            ]
+            if batch:
+                state = load(self._db, batch, {}, touched(batch, {}))
+                fold(state, batch)
+                write(self._db, state)
+        return wrong, {d: state for d, (state, _) in told.items() if d not in before}
+
+    def _told(self, run: Run) -> dict[str, tuple[str, str]]:
+        """The accounts that `run` has read of: their state here, and the one that it knows."""
+        states = dict(
+            self._db.rows("SELECT did, state FROM backfill_accounts WHERE run_id = ?", (run.id,))
+        )
+        here = dict(self._db.each("a.did, a.state", "accounts AS a", "a.did", states))
+        return {did: (here.get(did, "active"), state) for did, state in states.items()}
 
     def show(self, run: Run, feeds: Collection[str], decide: Decide) -> int | None:
         """Show some of what was staged; see `feedkit.store.staging.show`."""
@@ -104,6 +157,10 @@ class Backfills:
     def mark_filled(self, gaps: Collection[int], now: int) -> None:
         """Note that these gaps were filled."""
         mark_filled(self._db, gaps, now)
+
+    def shorten_gap(self, gap: int, to_us: int) -> None:
+        """Note that a gap was filled from this time on."""
+        shorten(self._db, gap, to_us)
 
 
 def drop_abandoned(db: Database, before: int) -> bool:

@@ -7,11 +7,13 @@ JSON, so the statement stays the same text and is prepared once.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from typing import Any
+from zlib import crc32
 
 import msgspec
 import peewee
@@ -19,10 +21,13 @@ import peewee
 from feedkit.store.errors import StoreError
 from feedkit.store.faults import DRIVER_ERRORS, explain
 
+log = logging.getLogger(__name__)
+
 # Any fixed numbers do: they name feedkit's advisory locks within a PostgreSQL database.
 _WRITERS, _MIGRATION = 0x66656564, 0x66656565
 _COPIED = 20  # rows from which on COPY takes less than a statement for each, bench/postgresql.py
 LOCK_TIMEOUT = 5.0  # seconds that a writer waits for another one
+_WAIT_UNSAID = 1.0  # seconds that a migration waits for an SQLite file before it says so
 
 
 class Database:
@@ -176,8 +181,8 @@ class Database:
         with self.transaction():
             if not self.sqlite and source:
                 self._fetch(
-                    "SELECT pg_advisory_xact_lock_shared(?), pg_advisory_xact_lock(?, hashtext(?))",
-                    (_WRITERS, _WRITERS, source),
+                    "SELECT pg_advisory_xact_lock_shared(?), pg_advisory_xact_lock(?, ?)",
+                    (_WRITERS, _WRITERS, lock_number(source)),
                 )
             elif not self.sqlite:
                 self._fetch("SELECT pg_advisory_xact_lock(?)", (_WRITERS,))
@@ -185,18 +190,45 @@ class Database:
 
     @contextmanager
     def migrating(self) -> Iterator[None]:
-        """A transaction in which one process alone changes the tables."""
-        with self._explained():
-            if self.sqlite:  # another process may be migrating a large store: wait for it
-                self._fetch("PRAGMA busy_timeout = 60000")
-            with self.driver.atomic(*(("EXCLUSIVE",) if self.sqlite else ())):
-                if not self.sqlite:
-                    self._fetch("SET LOCAL statement_timeout = 0")
-                    self._fetch("SET LOCAL lock_timeout = 60000")
-                    self._fetch("SELECT pg_advisory_xact_lock(?)", (_MIGRATION,))
-                yield
+        """A transaction in which one process alone changes the tables. Waits for another one that
+        does: what that one makes of a large store takes as long as it takes."""
+        with self._explained(), ExitStack() as held:
             if self.sqlite:
-                self._fetch(f"PRAGMA busy_timeout = {LOCK_TIMEOUT * 1000:.0f}")
+                self._wait_for_file(held)
+            else:
+                held.enter_context(self.driver.atomic())
+                self._fetch("SET LOCAL statement_timeout = 0")
+                self._fetch("SET LOCAL lock_timeout = 0")
+                if not self._fetch("SELECT pg_try_advisory_xact_lock(?)", (_MIGRATION,))[0][0]:
+                    self._say_it_waits()
+                    self._fetch("SELECT pg_advisory_xact_lock(?)", (_MIGRATION,))
+                self._fetch("SET LOCAL lock_timeout = 60000")  # of the tables, which others may use
+            yield
+
+    def _say_it_waits(self) -> None:
+        log.warning(
+            "store %s: another process changes its tables, or has them locked; this one waits "
+            "until that ends",
+            self.place,
+        )
+
+    def _wait_for_file(self, held: ExitStack) -> None:
+        """Begin, in `held`, a transaction that has an SQLite file for itself."""
+        said = False
+        try:
+            self._fetch(f"PRAGMA busy_timeout = {_WAIT_UNSAID * 1000:.0f}")
+            while True:
+                try:
+                    held.enter_context(self.driver.atomic("EXCLUSIVE"))
+                    return
+                except peewee.OperationalError as error:
+                    if "locked" not in str(error):
+                        raise
+                    if not said:
+                        said = True
+                        self._say_it_waits()
+        finally:
+            self._fetch(f"PRAGMA busy_timeout = {LOCK_TIMEOUT * 1000:.0f}")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -205,6 +237,12 @@ class Database:
             if self.pooled:
                 self._fetch(self._local_settings)
             yield
+
+    def give_back(self, pages: int) -> None:
+        """Give so many of SQLite's free pages back to the disk, in a transaction."""
+        with self._explained():
+            # A script: Python 3.11 leaves any other statement without columns after one page.
+            self.driver.connection().executescript(f"PRAGMA incremental_vacuum({pages})")
 
     def close(self) -> None:
         """Close this thread's connection."""
@@ -236,6 +274,12 @@ class Database:
         if self.driver.connection().closed:
             self._dropped.now = True
             self.driver.close()
+
+
+def lock_number(name: str) -> int:
+    """The number, of PostgreSQL's type integer, that stands for `name` in an advisory lock. Not by
+    `hashtext`, which is none of the functions that PostgreSQL documents, so others lack it."""
+    return (crc32(name.encode()) ^ 1 << 31) - (1 << 31)
 
 
 def _are_texts(values: Collection[Any]) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from collections.abc import Callable, Collection, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
@@ -19,9 +21,13 @@ from feedkit.store.waiting import features, wait
 from feedkit.store.writing import bury, remove_posts
 
 Decide = Callable[[Post], frozenset[str]]
-MOST = 1000  # posts decided again in one transaction
+MOST = 1000  # posts decided again in one call …
+AT_ONCE = 200  # … of which so many are written in one transaction
+LONGEST = 1.0  # seconds after which a call decides no further post: a filter may be slow
 _NAMED_EVERY = 600 * 1_000_000  # µs
 CONTENT = "p.id, p.uri, p.rev, p.sort_at, p.seen_at, p.body"  # of a post, see `decide_rows`
+Row = tuple[Any, ...]  # `CONTENT`
+Verdict = tuple[Row, Mapping[str, Any], frozenset[str]]  # of a post, with what was known of it
 _DIDS = re.compile(r"did:[a-z]+:[A-Za-z0-9._:%-]+").findall
 
 
@@ -77,36 +83,62 @@ def redecide(
     after: int = 0,
     limit: int = MOST,
 ) -> int | None:
-    """Decide the next `limit` stored posts after the id `after` again, as regards `feeds` (name →
-    fingerprint), in one transaction. Call it with 0 and then with what it returns, until that is
-    None: then the fingerprints are recorded.
+    """Decide the next stored posts after the id `after` again, `limit` at most, as regards `feeds`
+    (name → fingerprint). Call it with 0 and then with what it returns, until that is None: then
+    the fingerprints are recorded.
 
     `decide` gives the names of the feeds that want a post; others than `feeds` are ignored. A post
-    that no feed wants any more is removed.
+    that no feed wants any more is removed. Nobody waits while `decide` is at work.
     """
-    with db.writing():
-        ids = dict(db.each("f.name, f.id", "feeds AS f", "f.name", feeds))
+    with db.writing():  # else an ingest might yet write a post before the last of these
         rows = db.rows(
-            "SELECT id, uri, rev, sort_at, seen_at, body FROM posts WHERE id > ? "
-            "ORDER BY id LIMIT ?",
+            f"SELECT {CONTENT} FROM posts AS p WHERE p.id > ? ORDER BY p.id LIMIT ?",
             (after, min(limit, MOST)),
         )
         if not rows:
             _decided(db, feeds)
             return None
-        decide_rows(db, _without_staged(db, rows), set(ids.values()), ids, decide)
-    return int(rows[-1][0])
+    return _decide_again(db, rows, feeds, decide, time.monotonic() + LONGEST)
 
 
 def redecide_posts(
     db: Database, feeds: Collection[str], decide: Decide, posts: Collection[int]
 ) -> None:
-    """Decide these stored posts (ids, at most `MOST`) again, as regards `feeds`, in one
-    transaction; see `redecide`."""
+    """Decide these stored posts (ids, at most `MOST`) again, as regards `feeds`; see `redecide`."""
+    if rows := db.each(CONTENT, "posts AS p", "p.id", posts):
+        _decide_again(db, rows, feeds, decide)
+
+
+def _decide_again(
+    db: Database, rows: list[Row], feeds: Collection[str], decide: Decide, until: float = math.inf
+) -> int:
+    """Decide posts again, outside of any transaction, and write that in short ones; see `_verdicts`
+    for `until`. A post that changed meanwhile is decided once more. The id of the last one."""
+    said = _verdicts(db, rows, decide, until)
+    last = int(said[-1][0][0])
+    while said:
+        changed: set[int] = set()
+        for start in range(0, len(said), AT_ONCE):
+            changed |= _write_unchanged(db, said[start : start + AT_ONCE], feeds)
+        said = _verdicts(db, db.each(CONTENT, "posts AS p", "p.id", changed), decide)
+    return last
+
+
+def _write_unchanged(db: Database, said: list[Verdict], feeds: Collection[str]) -> set[int]:
+    """Write what was decided, but for posts that are not what they were; the ids of those that
+    are still there."""
     with db.writing():
         ids = dict(db.each("f.name, f.id", "feeds AS f", "f.name", feeds))
-        rows = db.each(CONTENT, "posts AS p", "p.id", posts)
-        decide_rows(db, _without_staged(db, rows), set(ids.values()), ids, decide)
+        revs = dict(db.each("p.id, p.rev", "posts AS p", "p.id", [row[0] for row, *_ in said]))
+        known, staged = features(db, revs), _staged(db, revs)
+        same = [
+            verdict
+            for verdict in said
+            if (revs.get(verdict[0][0]), known.get(verdict[0][0], UNKNOWN))
+            == (verdict[0][2], verdict[1])
+        ]
+        _write(db, [v for v in same if v[0][0] not in staged], set(ids.values()), ids)
+    return revs.keys() - {row[0] for row, *_ in same}
 
 
 def posts_by(db: Database, authors: Collection[str]) -> list[int]:
@@ -135,32 +167,46 @@ def posts_naming(db: Database, dids: AbstractSet[str]) -> list[int]:
     return sorted(set(found))
 
 
-def _without_staged(db: Database, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """`rows` but for the posts that a backfill shows when it has read everything."""
-    ids = [row[0] for row in rows]
-    staged = {n for (n,) in db.each("b.post_id", "backfill_posts AS b", "b.post_id", ids)}
-    if staged:
-        staged -= {n for (n,) in db.each("h.post_id", "hits AS h", "h.post_id", staged)}
-    return [row for row in rows if row[0] not in staged]
+def _staged(db: Database, posts: Collection[int]) -> set[int]:
+    """Those of the posts that a backfill shows when it has read everything."""
+    staged = {n for (n,) in db.each("b.post_id", "backfill_posts AS b", "b.post_id", posts)}
+    return staged - {n for (n,) in db.each("h.post_id", "hits AS h", "h.post_id", staged)}
 
 
 def decide_rows(
-    db: Database, rows: list[tuple[Any, ...]], asked: set[int], ids: dict[str, int], decide: Decide
+    db: Database, rows: list[Row], asked: set[int], ids: dict[str, int], decide: Decide
 ) -> None:
     """Decide posts again (`CONTENT`), as regards the feeds `asked`; within a transaction."""
-    there: dict[int, set[int]] = {row[0]: set() for row in rows}
+    _write(db, _verdicts(db, rows, decide), asked, ids)
+
+
+def _verdicts(
+    db: Database, rows: list[Row], decide: Decide, until: float = math.inf
+) -> list[Verdict]:
+    """What `decide` says of posts, in their order: of the first one, and of no further one after
+    the time `until`."""
+    known = features(db, [row[0] for row in rows])
+    said: list[Verdict] = []
+    for row in rows:
+        if said and time.monotonic() > until:
+            break
+        number, _, _, sort_at, seen_at, body = row
+        words = known.get(number, UNKNOWN)
+        post = replace(decode(body, sort_at, seen_at), features=words)
+        said.append((row, words, decide(post)))
+    return said
+
+
+def _write(db: Database, said: list[Verdict], asked: set[int], ids: dict[str, int]) -> None:
+    there: dict[int, set[int]] = {row[0]: set() for row, *_ in said}
     for post_id, feed_id in db.each("post_id, feed_id", "hits", "post_id", there):
         there[post_id].add(feed_id)
-    waiting: dict[int, set[int]] = {row[0]: set() for row in rows}
+    waiting: dict[int, set[int]] = {row[0]: set() for row, *_ in said}
     for post_id, feed_id in db.each("post_id, feed_id", "pending", "post_id", there):
         waiting[post_id].add(feed_id)
-    known = features(db, there)
     gone, come, over, wanting, lonely = [], [], [], [], {}
     clock = stream_clock(db)
-    for post_id, uri, rev, sort_at, seen_at, body in rows:
-        wanted = decide(
-            replace(decode(body, sort_at, seen_at), features=known.get(post_id, UNKNOWN))
-        )
+    for (post_id, uri, rev, sort_at, *_), _, wanted in said:
         wants = {ids[name] for name in decided(wanted) if name in ids}
         may_want = {ids[name] for name in undecided(wanted) if name in ids}
         wanting.append((post_id, wanted))

@@ -27,6 +27,11 @@ def open_gaps(db: Database) -> list[MissedStretch]:
     return [MissedStretch(*row) for row in rows]
 
 
+def shorten(db: Database, gap: int, to_us: int) -> None:
+    """Note that a gap was filled from this time on: what was before is missing still."""
+    db.run("UPDATE gaps SET to_us = ? WHERE id = ?", (to_us, gap))
+
+
 def mark_filled(db: Database, ids: Collection[int], now: int) -> None:
     """Note that these gaps were filled."""
     db.many("UPDATE gaps SET filled_at = ? WHERE id = ?", [(now, number) for number in ids])

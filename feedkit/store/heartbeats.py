@@ -11,7 +11,8 @@ from typing import NamedTuple
 from feedkit.store.database import Database
 
 SECOND = 1_000_000  # µs
-WEB_KEPT = 600 * SECOND  # a web process has another name after each start
+WEB_KEPT = 600 * SECOND  # a web process has another name after each start …
+AWAY = 86_400 * SECOND  # … and of another host's we know less surely that it is gone
 KEPT = 7 * 86_400 * SECOND
 
 
@@ -46,7 +47,8 @@ class Heartbeats:
 
     def save(self, beat: Beat) -> tuple[str, int, int] | None:
         """Keep a beat in place of the last one; whose that was: host, pid, at. Those that were
-        not heard of for long are forgotten."""
+        not heard of for long are forgotten; what other hosts said only as far as they agree about
+        the time, lest one machine's wrong clock forget them all."""
         with self._db.transaction():
             before = self._db.rows(
                 "SELECT host, pid, at FROM heartbeats WHERE kind = ? AND name = ?",
@@ -59,9 +61,13 @@ class Heartbeats:
                 "at = excluded.at, figures = excluded.figures",
                 beat,
             )
+            newest = "SELECT max(at) FROM heartbeats WHERE host <> ?"
+            others = self._db.rows(newest, (beat.host,))[0][0]
+            now = beat.at if others is None else min(beat.at, others)
             self._db.run(
-                "DELETE FROM heartbeats WHERE at < ? OR (kind = 'web' AND at < ?)",
-                (beat.at - KEPT, beat.at - WEB_KEPT),
+                "DELETE FROM heartbeats WHERE at < ? OR (kind = 'web' AND at < ?) "
+                "OR (kind = 'web' AND at < ? AND host = ?)",
+                (now - KEPT, now - AWAY, beat.at - WEB_KEPT, beat.host),
             )
         return tuple(before[0]) if before else None
 

@@ -130,7 +130,7 @@ def _postgresql(url: str, timeout: float | None) -> Database:
     except ImportError as error:
         raise StoreError(
             f"store {redact(url)}: PostgreSQL needs its driver; "
-            "install it with `pip install 'feedkit[postgres]'`"
+            "install it with `pip install 'atproto-feedkit[postgres]'`"
         ) from error
     try:
         url, pooled = _pooled(url)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from feedkit.store.database import Database
+from feedkit.store.errors import StoreError, Unavailable
 from feedkit.store.models import MODELS
 from feedkit.store.waiting import NEVER
 
@@ -110,17 +111,22 @@ def viewers(db: Database, since: int) -> Trouble:
 
 
 def size(db: Database) -> int:
-    """The bytes that the store takes on its disk."""
+    """The bytes that the store takes on its disk; 0 where the database does not say: its relatives
+    have not all of PostgreSQL's functions."""
     if db.sqlite:
         path = Path(db.driver.database)
         files = (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm"))
         return sum(file.stat().st_size for file in files if file.is_file())
-    return int(
-        db.rows(
-            "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class AS c "
-            f"WHERE c.oid IN ({_OIDS})"
-        )[0][0]
+    sql = (
+        "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class AS c "
+        f"WHERE c.oid IN ({_OIDS})"
     )
+    try:
+        return int(db.rows(sql)[0][0])
+    except Unavailable:
+        raise
+    except StoreError:
+        return 0
 
 
 def estimated_rows(db: Database) -> dict[str, int]:
@@ -132,7 +138,7 @@ def estimated_rows(db: Database) -> dict[str, int]:
         said = db.rows("SELECT tbl, stat FROM sqlite_stat1 WHERE stat <> ''")
         return {table: int(stat.split()[0]) for table, stat in said if table in _TABLES}
     rows = db.rows(f"SELECT relname, reltuples::bigint FROM pg_class WHERE oid IN ({_OIDS})")
-    return {table: int(number) for table, number in rows if number >= 0}
+    return {table: int(number) for table, number in rows if number is not None and number >= 0}
 
 
 _OIDS = ", ".join(f"to_regclass('{table}')" for table in _TABLES)

@@ -1,4 +1,6 @@
-"""Who does the jobs: one process at a time, by a lock that ends with its owner, however that ends.
+"""What one process has at a time: the jobs, and a name among its like.
+
+The jobs go by a lock that ends with its owner, however that ends.
 
 PostgreSQL: an advisory lock of a session, on a connection of its own. SQLite: the lock on a file
 beside the store, which the operating system lets go of; SQLite itself holds it, as that knows how
@@ -11,9 +13,10 @@ import sqlite3
 from contextlib import suppress
 from typing import Any
 
-from feedkit.store.database import Database
+from feedkit.store.database import Database, lock_number
 from feedkit.store.errors import StoreError
 from feedkit.store.faults import DRIVER_ERRORS, explain
+from feedkit.store.heartbeats import Beat
 
 _JOBS = 0x66656567  # with the schema's name it stands for the jobs of one store
 # The server learns within 10 s that the owner's machine is gone.
@@ -71,8 +74,10 @@ class Ownership:
             connection.execute(_ALIVE.format(local=str(pooled).lower()))
             kind = "xact_" if pooled else ""
             # Without parameters: with them the server would keep the snapshot of the last answer.
+            (schema,) = connection.execute("SELECT current_schema()").fetchone()
+            number = lock_number(schema or "")
             row = connection.execute(
-                f"SELECT pg_try_advisory_{kind}lock({_JOBS}, hashtext(current_schema()))"
+                f"SELECT pg_try_advisory_{kind}lock({_JOBS}, {number})"
             ).fetchone()
             got = bool(row and row[0])
         finally:
@@ -102,3 +107,18 @@ class Ownership:
                 f"cannot be locked ({error}); give feedkit's user the right to write it"
             ) from error
         return connection
+
+
+def take_name(db: Database, beat: Beat, silent_since: int) -> bool:
+    """Keep `beat` under its name, if that is free, this process's own, or of one that was not heard
+    of since `silent_since`; whether it was kept. In one statement: many start at the same time."""
+    return bool(
+        db.run(
+            "INSERT INTO heartbeats (kind, name, host, pid, started_at, at, figures) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, name) DO UPDATE SET "
+            "host = excluded.host, pid = excluded.pid, started_at = excluded.started_at, "
+            "at = excluded.at, figures = excluded.figures WHERE heartbeats.at < ? "
+            "OR (heartbeats.host = excluded.host AND heartbeats.pid = excluded.pid)",
+            (*beat, silent_since),
+        )
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
@@ -18,7 +17,6 @@ from feedkit.store import feeds as deciding
 from feedkit.store.account_sets import AccountSets
 from feedkit.store.backfilling import Backfills
 from feedkit.store.database import Database
-from feedkit.store.errors import StoreError
 from feedkit.store.fold import Applied
 from feedkit.store.heartbeats import Heartbeats
 from feedkit.store.hydrating import Hydration
@@ -30,7 +28,6 @@ from feedkit.store.ownership import Ownership
 from feedkit.store.viewers import StoredViewers
 
 _ASKED_EVERY = 30 * 1_000_000  # µs between two notes that a feed was asked for
-_ASKED_AGAIN = 10.0  # seconds for which nothing is noted after that has failed
 
 
 def open_store(url: str, timeout: float | None = None) -> Store:
@@ -59,7 +56,6 @@ class Store(AbstractContextManager["Store"]):
         self.backfills = Backfills(db)
         self.heartbeats = Heartbeats(db)
         self._asked: dict[str, int] = {}
-        self._asked_again = 0.0  # when to try again, monotonic; 0: the last note was taken
 
     @property
     def place(self) -> str:
@@ -98,23 +94,19 @@ class Store(AbstractContextManager["Store"]):
         deciding.name_feeds(self.db, feeds, now)
 
     def apply(
-        self,
-        batch: Sequence[tuple[Event, frozenset[str]]],
-        source: str,
-        cursor: int,
-        time: int,
-        engagement: frozenset[str],
-        shard: Shard | None = None,
-    ) -> Applied:
+        self, batch: Sequence[tuple[Event, frozenset[str]]], source: str, cursor: int, time: int,
+        engagement: frozenset[str], shard: Shard | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Applied:  # fmt: skip
         """Fold a batch of events into the store and move the cursor of `source`, in one
         transaction.
 
         `batch`: events in order, each `PostWritten` with the names of the feeds that it matches
         (others with an empty set). `time`: the stream's clock at `cursor`, 0 if unknown.
         `engagement`: which of likes, reposts, replies, quotes some feed needs. `shard`: only what
-        is its own changes.
+        is its own changes. `stop`: whether it is to wait no longer for a lock of somebody else's.
         """
-        return writing.apply(self.db, batch, source, cursor, time, engagement, shard)
+        return writing.apply(self.db, batch, source, cursor, time, engagement, shard, stop)
 
     def cursor(self, source: str) -> tuple[int, int] | None:
         """How far `source` was read: its cursor, and the stream's clock there. Where shards read
@@ -222,21 +214,10 @@ class Store(AbstractContextManager["Store"]):
         return versions.version_position(self.db, version, post_id)
 
     def mark_asked(self, feed: str, now: int) -> None:
-        """Note that somebody asked for `feed`. Writes once in 30 seconds at most; after a failure
-        nothing for ten, for any feed: where a writer hangs, not every reader shall wait for it."""
-        began = time.monotonic()
-        if 0 <= now - self._asked.get(feed, 0) < _ASKED_EVERY or began < self._asked_again:
-            return
-        if self._asked_again:
-            self._asked_again = began + _ASKED_AGAIN  # one finds out for all
-        self._asked[feed] = now  # who else asks meanwhile does not wait
-        try:
+        """Note that somebody asked for `feed`. Writes once in 30 seconds at most."""
+        if not 0 <= now - self._asked.get(feed, 0) < _ASKED_EVERY:
             versions.mark_asked(self.db, feed, now)
-        except StoreError:
-            self._asked.pop(feed, None)
-            self._asked_again = time.monotonic() + _ASKED_AGAIN
-            raise
-        self._asked_again = 0.0
+            self._asked[feed] = now
 
     def feeds_due(self, feeds: Mapping[str, versions.Recipe], now: int) -> list[str]:
         """Those of `feeds` that must be ranked, longest waiting first."""
@@ -286,9 +267,10 @@ class Store(AbstractContextManager["Store"]):
         most: Mapping[str, int] | None = None,
         size: int = 0,
         rankings: timedelta = pruning.RANKINGS,
+        wishes: timedelta = pruning.WISHES,
     ) -> pruning.Pruned:
         """Remove what is too old or too much; see `feedkit.store.pruning.prune`."""
-        return pruning.prune(self.db, keep, now, stop, most or {}, size, rankings)
+        return pruning.prune(self.db, keep, now, stop, most or {}, size, rankings, wishes)
 
     def tidy(self, now: int, stop: Callable[[], bool] = lambda: False) -> tidying.Tidied:
         """Upkeep that can wait; see `feedkit.store.tidying.tidy`."""

@@ -77,7 +77,7 @@ def _give_back(db: Database, stop: Callable[[], bool], done: Tidied) -> None:
         return  # a file of an older feedkit keeps its size
     pages, free = (db.rows(f"PRAGMA {name}")[0][0] for name in ("page_count", "freelist_count"))
     while free > max(pages // 4, _PAGES) and not stop():
-        db.rows(f"PRAGMA incremental_vacuum({_PAGES})")
+        db.give_back(_PAGES)
         left = db.rows("PRAGMA freelist_count")[0][0]
         if left >= free:
             return

@@ -111,15 +111,28 @@ def drop(db: Database, versions: Sequence[int]) -> None:
     db.many("DELETE FROM versions WHERE id = ?", ids)
 
 
-def latest_version(db: Database, feed: str, viewer: str = "") -> Version | None:
-    """The newest ranking of `feed`."""
+def latest_version(
+    db: Database, feed: str, viewer: str = "", recipe: str | None = None
+) -> Version | None:
+    """The newest ranking of `feed`; of those made by `recipe`, where one is named."""
     found = db.rows(
         "SELECT v.id, v.created_at, v.size, v.recipe, v.probe FROM versions AS v "
         "WHERE v.feed_id = (SELECT id FROM feeds WHERE name = ?) AND v.viewer = ? "
-        "ORDER BY v.id DESC LIMIT 1",
-        (feed, viewer),
+        + ("" if recipe is None else "AND v.recipe = ? ")
+        + "ORDER BY v.id DESC LIMIT 1",
+        (feed, viewer) if recipe is None else (feed, viewer, recipe),
     )
     return Version(*found[0]) if found else None
+
+
+def recipes(db: Database, feed: str, viewer: str) -> frozenset[str]:
+    """The recipes of the rankings that are kept for one viewer: a few, as these are."""
+    rows = db.rows(
+        "SELECT DISTINCT recipe FROM versions "
+        "WHERE feed_id = (SELECT id FROM feeds WHERE name = ?) AND viewer = ?",
+        (feed, viewer),
+    )
+    return frozenset(recipe for (recipe,) in rows)
 
 
 def askers(db: Database, feed: str, most: int) -> int:

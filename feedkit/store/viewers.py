@@ -6,7 +6,8 @@ A viewer who does not ask any more is asked for once more at most, and then slee
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 
 from feedkit.store.database import Database
 
@@ -15,6 +16,7 @@ SLEEPS = 1 << 62  # `due_at` of those who do not ask
 AWAY = 600 * SECOND  # for so long somebody counts as still here
 DAY = 86_400 * SECOND  # nobody is due later than that, or our clock was wrong
 ROWS = 300  # viewers removed in one transaction, each with two sets
+HURRY = 40  # ms that a note waits for another writer
 
 
 class StoredViewers:
@@ -71,9 +73,11 @@ class StoredViewers:
         return found[:limit]
 
     def save(
-        self, did: str, sets: Mapping[str, Collection[str]], now: int, due_at: int, problem: str
-    ) -> None:
-        """Keep what was found out of a viewer; `problem`: what is to be said of it, or nothing."""
+        self, did: str, sets: Mapping[str, Collection[str]], now: int, due_at: int | None,
+        problem: str = "",
+    ) -> None:  # fmt: skip
+        """Keep what was found out of a viewer; `problem`: what is to be said of it, or nothing.
+        `due_at` None: that is not all, and the rest comes now, or stays due."""
         with self._db.transaction():
             self._db.many(
                 "INSERT INTO viewer_sets (viewer, name, known_at, members) VALUES (?, ?, ?, ?) "
@@ -81,11 +85,12 @@ class StoredViewers:
                 "members = excluded.members",
                 [(did, name, now, "\n".join(dids)) for name, dids in sets.items()],
             )
-            self._db.run(
-                "UPDATE viewers SET known = ?, tries = 0, tried_at = ?, due_at = ?, problem = ? "
-                "WHERE did = ?",
-                (True, now, due_at, problem, did),
-            )
+            if due_at is not None:
+                self._db.run(
+                    "UPDATE viewers SET known = ?, tries = 0, tried_at = ?, due_at = ?, "
+                    "problem = ? WHERE did = ?",
+                    (True, now, due_at, problem, did),
+                )
 
     def failed(self, did: str, now: int, due_at: int, problem: str) -> None:
         """Note that nothing could be found out of a viewer; what was known of them is kept."""
@@ -99,6 +104,23 @@ class StoredViewers:
         """How often in a row nothing could be found out of a viewer."""
         found = self._db.rows("SELECT tries FROM viewers WHERE did = ?", (did,))
         return int(found[0][0]) if found else 0
+
+
+@contextmanager
+def hurried(db: Database) -> Iterator[None]:
+    """What is written meanwhile is worth no waiting: it fails, as `Unavailable`, where another
+    writer is in the way for longer than `HURRY`."""
+    if not db.sqlite:
+        with db.transaction():
+            db.rows(f"SET LOCAL lock_timeout = {HURRY}")
+            yield
+        return
+    (usual,) = db.rows("PRAGMA busy_timeout")[0]
+    db.rows(f"PRAGMA busy_timeout = {HURRY}")
+    try:
+        yield
+    finally:
+        db.rows(f"PRAGMA busy_timeout = {usual}")
 
 
 def forget_viewers(db: Database, before: int) -> int:

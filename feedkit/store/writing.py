@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import logging
+import time as clock
+from collections.abc import Callable, Collection
 
 from feedkit.awaiting import decided
+from feedkit.logs import worth_saying
 from feedkit.sharding import MOST, Shard, account_of
 from feedkit.store import cursors
 from feedkit.store.body import encode
 from feedkit.store.database import Database
-from feedkit.store.errors import Conflict, StoreError
+from feedkit.store.errors import Conflict, StoreError, Unavailable
 from feedkit.store.fold import Applied, Engagement, Kept, State, Tombstone, fold
 from feedkit.store.touched import Batch, Record, Touched, engagements, kinds_of, touched
 from feedkit.store.waiting import forget, wait
 
+log = logging.getLogger(__name__)
+
 _POST = "p.id, p.uri, p.author, p.rev, p.seen_at"
 _TRIES = 5  # of a batch that another process's work collides with
+PATIENCE = 30.0  # seconds from which on a lock that another program holds is a fault of the store
 
 
 def apply(
@@ -26,12 +32,14 @@ def apply(
     time: int,
     engagement: frozenset[str],
     shard: Shard | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Applied:
     """Fold `batch` into the store, as far as it is the business of `shard`, and note that `source`
-    has been read up to `cursor`."""
+    has been read up to `cursor`. Waits for `PATIENCE`, unless told to `stop`, where another program holds a lock: a backup
+    takes its time, and to end for that and begin again would find it no sooner gone."""
     wanted = kinds_of(engagement)
     about = touched(batch, wanted)
-    tries = 1
+    tries, waits, began = 1, 0, clock.monotonic()
     while True:
         try:
             with db.writing(source):
@@ -39,12 +47,33 @@ def apply(
                 fold(state, batch)
                 write(db, state)
                 cursors.move(db, source, cursor, time, shard)
+            if waits:
+                log.info("events are stored again, after %.0f s", clock.monotonic() - began)
             return state.applied
         except Conflict:
             # A distributed database lets one of two transactions fail that meet.
             if tries == _TRIES:
                 raise
             tries += 1
+        except Unavailable as error:
+            if not _locked(error) or stop() or clock.monotonic() - began > PATIENCE:
+                raise
+            waits += 1
+            if worth_saying(waits):
+                log.warning(
+                    "events wait, for up to %.0f s, until a lock is free: %s", PATIENCE, error
+                )
+
+
+def _locked(error: BaseException | None) -> bool:
+    """Whether it was only that somebody else holds a lock, as the driver says."""
+    while error is not None:
+        if getattr(error, "sqlstate", None) == "55P03" or getattr(
+            error, "sqlite_errorname", ""
+        ).startswith("SQLITE_BUSY"):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def load(

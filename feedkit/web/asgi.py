@@ -10,7 +10,8 @@ from feedkit.web.backstage import Backstage
 from feedkit.web.front import Front, Stages
 from feedkit.web.watch import Watch
 
-SHARING, VIEWERS, PEOPLE = 3, 6, 1  # threads; each has a connection to the store
+SHARING, VIEWERS, SENDING, PEOPLE = 3, 5, 1, 1  # threads; each has a connection to the store
+MOST_SENDING, MOST_PEOPLE = 32, 8  # that run or wait; what is sent may have 256 kB each
 
 
 def shared_feeds(service: Service) -> dict[str, bool]:
@@ -30,7 +31,8 @@ def create_front(service: Service | None = None, store: Store | None = None) -> 
     stages = Stages(
         Backstage(app.wsgi_app, SHARING),
         Backstage(app.wsgi_app, VIEWERS),
-        Backstage(app.wsgi_app, PEOPLE, most=8),
+        Backstage(app.wsgi_app, SENDING, MOST_SENDING),
+        Backstage(app.wsgi_app, PEOPLE, MOST_PEOPLE),
     )
     service = app.config["SERVICE"]
     served = [feed.name for feed in service.feeds.values() if feed.served]

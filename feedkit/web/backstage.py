@@ -11,7 +11,7 @@ import io
 import logging
 import sys
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -56,16 +56,18 @@ class Backstage:
         self.waiting = 0
         self._late = 0
 
-    async def call(self, scope: Scope, body: bytes, without: Collection[bytes] = ()) -> Answer:
-        """What the application answers to the request `scope` (ASGI) with this body; the headers
-        `without` are kept from it. Raises `Busy`, after `LONGEST` seconds at the latest."""
-        if self.waiting >= (self._most or MOST_WAITING):
-            raise Busy("Busy", "too many are asking just now; try again")
-        given = environ(scope, body, without)
-        until = time.monotonic() + LONGEST
-        answer = asyncio.get_running_loop().run_in_executor(self._pool, self._run, given, until)
-        self.waiting += 1
-        answer.add_done_callback(self._done)
+    async def call(
+        self, scope: Scope, body: bytes, ended: Callable[[], None] = lambda: None
+    ) -> Answer:
+        """What the application answers to the request `scope` (ASGI) with this body. Raises `Busy`,
+        after `LONGEST` seconds at the latest. `ended` is called when the body is let go of, which
+        is later where nobody waits for the answer any longer."""
+        try:
+            answer = self._begin(scope, body)
+        except BaseException:
+            ended()
+            raise
+        answer.add_done_callback(lambda _: ended())
         if not (await asyncio.wait({answer}, timeout=LONGEST))[0]:
             self._late += 1
             if worth_saying(self._late):
@@ -75,6 +77,16 @@ class Backstage:
                 )  # fmt: skip
             raise _late()
         return answer.result()
+
+    def _begin(self, scope: Scope, body: bytes) -> asyncio.Future[Answer]:
+        if self.waiting >= (self._most or MOST_WAITING):
+            raise Busy("Busy", "too many are asking just now; try again")
+        given = environ(scope, body)
+        until = time.monotonic() + LONGEST
+        answer = asyncio.get_running_loop().run_in_executor(self._pool, self._run, given, until)
+        self.waiting += 1
+        answer.add_done_callback(self._done)
+        return answer
 
     def _done(self, answer: asyncio.Future[Answer]) -> None:
         self.waiting -= 1  # only now: what nobody waits for any longer still stands in the queue
@@ -100,7 +112,7 @@ def _late() -> Busy:
     return Busy("Unavailable", "there was no answer in time; does the store hang? try again")
 
 
-def environ(scope: Scope, body: bytes, without: Collection[bytes] = ()) -> dict[str, Any]:
+def environ(scope: Scope, body: bytes) -> dict[str, Any]:
     """The WSGI environment (PEP 3333) of an ASGI request."""
     host, port = scope.get("server") or ("localhost", 0)
     client, client_port = scope.get("client") or ("", 0)
@@ -124,7 +136,7 @@ def environ(scope: Scope, body: bytes, without: Collection[bytes] = ()) -> dict[
         "wsgi.run_once": False,
     }
     for name, value in scope["headers"]:
-        if name in without or name in (b"content-length", b"transfer-encoding"):
+        if name in (b"content-length", b"transfer-encoding"):
             continue
         key = name.decode("latin-1").upper().replace("-", "_")
         if key != "CONTENT_TYPE":

@@ -8,7 +8,7 @@ from feedkit.web.backstage import Receive, Scope
 
 INTERACTIONS = "/xrpc/app.bsky.feed.sendInteractions"
 MOST_BODY = 256_000  # bytes of a request
-MOST_BODIES = 16_000_000  # bytes of all requests that are arriving at one time
+MOST_BODIES = 16_000_000  # bytes of all requests that arrive or wait for an answer at one time
 BODY_TIME = 10.0  # seconds for a request to arrive
 
 
@@ -28,22 +28,29 @@ class Bodies:
         self._held = 0
 
     async def read(self, scope: Scope, receive: Receive) -> bytes:
-        """The body of a request. Raises `Refused`."""
+        """The body of a request; it counts as held until it is given to `release`. Raises
+        `Refused`."""
         wanted = (
             scope["method"] == "POST"
             and scope["path"] == INTERACTIONS
             and any(name == b"authorization" for name, _ in scope["headers"])
         )
-        body = bytearray()
+        body, whole = bytearray(), False
         try:
             async with asyncio.timeout(BODY_TIME):
                 await self._receive(receive, body, wanted)
+            whole = True
         except TimeoutError as error:
             message = "the request took too long to arrive"
             raise Refused(408, "RequestTimeout", message) from error
         finally:
-            self._held -= len(body)
+            if not whole:
+                self.release(body)
         return bytes(body)
+
+    def release(self, body: bytes | bytearray) -> None:
+        """Note that nothing holds a body any more: whoever reads it may come to it late."""
+        self._held -= len(body)
 
     async def _receive(self, receive: Receive, body: bytearray, wanted: bool) -> None:
         size = 0

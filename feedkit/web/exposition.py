@@ -26,18 +26,18 @@ def families(seen: Overview) -> Iterator[Metric]:
     yield from _jobs(seen)
     yield from _processes(seen)
     yield from requests({one.beat.name: one.figures for one in seen.web})
-    yield _gauge("store_bytes", "bytes that the store takes", [((), seen.bytes)])
+    size: list[Row] = [((), seen.bytes)] if seen.bytes else []
+    yield _gauge("store_bytes", "bytes that the store takes", size)
     rows = [((table,), number) for table, number in seen.rows.items()]
     yield _gauge("store_rows", "rows, as the database estimates them", rows, "table")
-    long = [gap.to_us - gap.from_us for gap in seen.gaps if gap.from_us]
-    yield _gauge("gaps", "stretches of the stream that were missed", [((), len(seen.gaps))])
-    yield _gauge("gap_seconds", "how long these are together", [((), sum(long) / SECOND)])
+    yield from _gaps(seen)
     for name, what, trouble in (
         ("account_sets", "lists, handles … of the configuration", seen.account_sets),
         ("viewers", "viewers of personal feeds, of the last hour", seen.viewers),
     ):
-        rows = [((state,), getattr(trouble, state)) for state in ("all", "waiting", "failing")]
-        yield _gauge(name, what, rows, "state")
+        yield _gauge(name, what, [((), trouble.all)])
+        yield _gauge(f"{name}_waiting", "those not known yet", [((), trouble.waiting)])
+        yield _gauge(f"{name}_failing", "those that failed at last", [((), trouble.failing)])
 
 
 def without_store(own: Mapping[str, Serving]) -> Iterator[Metric]:
@@ -48,7 +48,8 @@ def without_store(own: Mapping[str, Serving]) -> Iterator[Metric]:
 
 
 def requests(web: Mapping[str, Serving]) -> Iterator[Metric]:
-    """The requests that web processes, by name, answered."""
+    """The requests that web processes, by name, answered. A sum over them would fall where one
+    ends, which counters must not; who comes next takes over its name, and begins at 0."""
     answers = CounterMetricFamily(
         "feedkit_requests", "requests for pages", labels=("process", "feed", "status")
     )
@@ -109,7 +110,7 @@ def _streams(streams: list[Stream]) -> Iterator[Metric]:
 
 
 _COUNTED = {
-    "events": "events read",
+    "events": "events read that may concern what is stored",
     "posts": "posts among these",
     "hits": "posts taken, once for each feed that takes them",
     "skipped": "records that could not be used",
@@ -125,6 +126,20 @@ def plugin_errors(processes: Mapping[tuple[str, str], Figures]) -> Metric:
     ]
     labels = ("kind", "name", "feed", "plugin")
     return _counter("plugin_errors", "how often plugins failed", rows, *labels)
+
+
+def _gaps(seen: Overview) -> Iterator[Metric]:
+    """By source: one outage is missed by each shard."""
+    numbers = dict.fromkeys((stream.name for stream in seen.streams), 0)
+    long = dict.fromkeys(numbers, 0)
+    for gap in seen.gaps:
+        numbers[gap.source] = numbers.get(gap.source, 0) + 1
+        known = gap.to_us - gap.from_us if gap.from_us else 0
+        long[gap.source] = long.get(gap.source, 0) + known
+    rows: list[Row] = [((name,), number) for name, number in numbers.items()]
+    yield _gauge("gaps", "stretches of the stream that were missed", rows, "source")
+    rows = [((name,), us / SECOND) for name, us in long.items()]
+    yield _gauge("gap_seconds", "how long these are together", rows, "source")
 
 
 def _feeds(seen: Overview) -> Iterator[Metric]:
@@ -156,10 +171,14 @@ def _jobs(seen: Overview) -> Iterator[Metric]:
     for name, what, field in (
         ("job_last_seconds", "time that the last run took", "last"),
         ("job_failing", "how often in a row a job failed by now", "failing"),
+        ("job_running_seconds", "how long the present run has been at work", "running"),
     ):
         rows = [((job,), getattr(one, field)) for job, one in jobs.items()]
         yield _gauge(name, what, rows, "job")
-    ended = [((job,), max(seen.at - one.ended_at, 0) / SECOND) for job, one in jobs.items()]
+    ended = [
+        ((job,), max(seen.at - one.ended_at, 0) / SECOND)
+        for job, one in jobs.items() if one.ended_at
+    ]  # fmt: skip
     yield _gauge("job_age_seconds", "since a job last ended", ended, "job")
     hydrators = seen.jobs.figures.hydrators if seen.jobs else {}
     counts = [((h, what), n) for h, counts in hydrators.items() for what, n in counts.items()]

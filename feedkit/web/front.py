@@ -2,7 +2,7 @@
 
 A shared feed is the same for everybody, so that its pages may be kept and one look-up may answer
 many who ask at once. Nothing else is kept: whatever concerns a viewer goes to Flask, and what is
-shared goes there without saying who asks. While Flask or the store is slow or gone, the last good
+shared goes there as a request of nobody's. While Flask or the store is slow or gone, the last good
 page is served, marked as stale.
 """
 
@@ -25,22 +25,33 @@ PEOPLE = ("/", "/why")
 FRESH = 0.5  # seconds for which a page is served again without a look at the store
 PATIENCE = 0.3  # seconds that a reader waits for a fresh page where a stale one is at hand
 STALE = 600.0  # seconds for which the last good page stands in
-WHO = frozenset({b"authorization", b"cookie"})  # the headers that say who asks
+_LANGUAGES = 3  # where in the key of a page by language the languages begin
 
 
 class Stages(NamedTuple):
     """Threads for each kind of request, so that none can hold up the others. `sharing`: pages that
     are the same for everybody, and what says how the service is; `viewers`: whoever must be known
-    first, which may take the network; `people`: pages for people, which may take long."""
+    first, which may take the network; `sending`: what viewers tell, which waits for those who
+    write; `people`: pages for people, which may take long."""
 
     sharing: Backstage
     viewers: Backstage
+    sending: Backstage
     people: Backstage
 
     def for_path(self, path: str) -> Backstage:
-        if path in (SKELETON, INTERACTIONS):
+        if path == SKELETON:
             return self.viewers
+        if path == INTERACTIONS:
+            return self.sending
         return self.people if path in PEOPLE else self.sharing
+
+
+class Asking(NamedTuple):
+    """A look-up that is under way. `began`: the loop's time then."""
+
+    began: float
+    task: asyncio.Task[Kept]
 
 
 class Front:
@@ -50,7 +61,7 @@ class Front:
     def __init__(self, stages: Stages, queries: Queries) -> None:
         self._stages, self._queries, self._bodies = stages, queries, Bodies()
         self._pages = Pages()
-        self._asked: dict[Key, asyncio.Task[Kept]] = {}
+        self._asked: dict[Key, Asking] = {}
         self.counts: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,9 +82,9 @@ class Front:
             await self._pass_on(scope, receive, send)
 
     async def _share(self, key: Key, scope: Scope, send: Send) -> None:
-        kept = self._pages.find(key)
+        kept, now = self._pages.find(key), asyncio.get_running_loop().time()
         if kept is not None:
-            age = asyncio.get_running_loop().time() - kept.made
+            age = now - kept.made
             if age < FRESH:
                 self.counts["hit"] += 1
                 self._pages.used(key)
@@ -81,17 +92,20 @@ class Front:
                 return
             if age > STALE:
                 kept = None
-        task = self._asked.get(key)
-        if task is None:
-            task = asyncio.create_task(self._ask(key, scope))
-            self._asked[key] = task
+        asking = self._asked.get(key)
+        if asking is None:
+            task = asyncio.create_task(self._ask(key, scope["query_string"]))
+            asking = self._asked[key] = Asking(now, task)
             task.add_done_callback(lambda done: self._answered(key, done))
             self.counts["miss"] += 1
         else:
             self.counts["merged"] += 1
+        task = asking.task
         if kept is not None:
-            await asyncio.wait({task}, timeout=PATIENCE)
-            if not task.done() or task.exception() or task.result().answer.status >= 500:
+            # Who comes later waits no longer than who began it: where the store hangs, not at all.
+            await asyncio.wait({task}, timeout=max(asking.began + PATIENCE - now, 0.0))
+            # The query was good before, so that any other answer is our fault.
+            if not task.done() or task.exception() or task.result().answer.status != 200:
                 await self._send_stale(kept, send)
                 return
         try:
@@ -101,9 +115,9 @@ class Front:
             return
         await _send(send, fresh.answer)
 
-    async def _ask(self, key: Key, scope: Scope) -> Kept:
+    async def _ask(self, key: Key, query: bytes) -> Kept:
         made = asyncio.get_running_loop().time()
-        answer = await self._stages.sharing.call(scope, b"", without=WHO)
+        answer = await self._stages.sharing.call(_for_all(key, query), b"")
         kept = Kept(made, answer)
         if answer.status == 200:  # an error is not remembered, only shared by who asks meanwhile
             self._pages.keep(key, kept)
@@ -128,7 +142,9 @@ class Front:
             await _refuse(send, error.status, error.error, error.message)
             return
         try:
-            answer = await self._stages.for_path(scope["path"]).call(scope, body)
+            answer = await self._stages.for_path(scope["path"]).call(
+                scope, body, ended=lambda: self._bodies.release(body)
+            )
         except Busy as error:
             await _refuse(send, 503, error.error, error.message)
             return
@@ -143,6 +159,22 @@ class Front:
             await send({"type": f"{kind}.complete"})
             if kind == "lifespan.shutdown":
                 return
+
+
+def _for_all(key: Key, query: bytes) -> Scope:
+    """The request for a page that many may wait for. Of who asks first it has nothing but the query
+    and the languages, which all have asked for: a header of theirs might say who they are, or be
+    one for which Flask refuses the request."""
+    headers = [(b"host", b"localhost")]
+    if languages := key[_LANGUAGES:]:
+        headers.append((b"accept-language", ",".join(languages).encode()))
+    return {
+        "method": "GET",
+        "path": SKELETON,
+        "query_string": query,
+        "http_version": "1.1",
+        "headers": headers,
+    }
 
 
 async def _send(send: Send, answer: Answer) -> None:

@@ -1,9 +1,14 @@
-"""Whether this process lives, and whether it can do its work."""
+"""Whether this process lives, and whether it can do its work.
+
+What lives must not be restarted because the store is away: just then its pages stand in. So
+/health never waits for the store, nor behind requests that do; it says how the store was a moment
+ago. Whether requests can be answered in full is what /ready says.
+"""
 
 from __future__ import annotations
 
 import time
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from flask import Blueprint, current_app
 
@@ -13,16 +18,61 @@ from feedkit.times import moment
 
 blueprint = Blueprint("health", __name__)
 
+PATHS = ("/health", "/xrpc/_health")
+LOOK = 1.0  # seconds between two looks at the store
+LATE = 5.0  # seconds without a look that came to an end: then the store hangs
+
+
+class _Seen(NamedTuple):
+    """What a look found: the stream's clock, or why there is none; `at`: by `time.monotonic`."""
+
+    clock: int
+    problem: str
+    at: float
+
+
+class Lookout:
+    """How the store is, as this process last saw it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._began, self._seen = time.monotonic(), cast(_Seen | None, None)
+
+    def look(self) -> None:
+        """Ask the store. May take its time, so a thread does it, every `LOOK` seconds."""
+        try:
+            clock, problem = self._store.live_clock(), ""
+        except StoreError as error:
+            clock, problem = 0, str(error)
+        self._seen = _Seen(clock, problem, time.monotonic())
+
+    @property
+    def lost(self) -> str:
+        """Why the store is out of reach, or nothing."""
+        seen = self._seen
+        silent = time.monotonic() - (seen.at if seen else self._began)
+        if silent > LATE:
+            return f"the store has not answered for {silent:.0f} s"
+        return seen.problem if seen else ""
+
+    def said(self) -> dict[str, Any]:
+        """What is known, at once: `status` is `ok`, `store unavailable` with the reason, or
+        `starting` before the first look."""
+        version = {"version": feedkit.__version__}
+        if problem := self.lost:
+            return {"status": "store unavailable", **version, "message": problem}
+        if self._seen is None:
+            return {"status": "starting", **version}
+        return {"status": "ok", **version, **_stream(self._seen.clock)}
+
 
 @blueprint.get("/xrpc/_health")
 @blueprint.get("/health")
-def health() -> tuple[dict[str, Any], int]:
-    """Whether this process can answer: 200, or 503 with the reason."""
-    try:
-        clock = _store().stream_clock()
-    except StoreError as error:
-        return {"status": "store unavailable", "message": str(error)}, 503
-    return {"status": "ok", "version": feedkit.__version__, **_stream(clock)}, 200
+def health() -> dict[str, Any]:
+    """The same where no front stands before Flask, which answers without it: asks the store."""
+    lookout = Lookout(_store())
+    lookout.look()
+    return lookout.said()
 
 
 @blueprint.get("/ready")

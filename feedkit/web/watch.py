@@ -1,23 +1,26 @@
-"""What is noted of the requests for pages, outside of the front: which feed, how long, what came
-of it. It is said in the store, so that any web process can tell what all of them did."""
+"""How a web process fares, outside of the front.
+
+What is noted of the requests for pages: which feed, how long, what came of it. It is said in the
+store, so that any web process can tell what all of them did. And whether it lives, /health, which
+is said here so that it waits for nothing.
+"""
 
 from __future__ import annotations
 
-import os
-import socket
+import json
 import threading
 from bisect import bisect_left
 from time import perf_counter
 
 from feedkit.failures import so_far
 from feedkit.garbage import look_rarely
-from feedkit.heartbeat import Pulse
+from feedkit.heartbeat import NumberedPulse
 from feedkit.heartbeat.figures import BOUNDS, Requests, Serving, blamed
-from feedkit.heartbeat.pulse import EVERY
 from feedkit.store import Store
 from feedkit.web.asked import Asked, Queries
 from feedkit.web.backstage import Message, Receive, Scope, Send
 from feedkit.web.front import Front, Stages
+from feedkit.web.health import LOOK, PATHS, Lookout
 
 GARBAGE = 10_000  # objects: a request leaves a few behind
 MOST_FEEDS = 1000  # of which figures are kept; those that are asked for later are "" together
@@ -31,7 +34,14 @@ class Watch(Front):
         self._store = store
         self._requests: dict[str, Requests] = {}
         self._stop = threading.Event()
-        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self._pulse = NumberedPulse(store, "web", self.figures)
+        self._lookout = Lookout(store)
+        self._before = 0  # pages that were served stale while the store was last well
+
+    @property
+    def name(self) -> str:
+        """Its number among the web processes; nothing before it was said in the store."""
+        return self._pulse.name
 
     def figures(self) -> Serving:
         """What this process did so far."""
@@ -40,6 +50,28 @@ class Watch(Front):
             for name, one in list(self._requests.items())
         }
         return Serving(feeds=feeds, front=dict(self.counts), errors=blamed(so_far()))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (
+            scope["type"] == "http"
+            and scope["path"] in PATHS
+            and scope["method"] in ("GET", "HEAD")
+        ):
+            await self._lives(scope, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    async def _lives(self, scope: Scope, send: Send) -> None:
+        """It does, or it could not answer. `stale`: how many pages stood in since the store was
+        lost."""
+        said = self._lookout.said()
+        if self._lookout.lost:
+            said["stale"] = self.counts["stale"] - self._before
+        body = json.dumps(said, ensure_ascii=False).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        sent = b"" if scope["method"] == "HEAD" else body
+        await send({"type": "http.response.body", "body": sent})
 
     async def _skeleton(self, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
         status = 0
@@ -79,12 +111,14 @@ class Watch(Front):
         """Say from now on in the store what this process does, from a thread of its own. It ends
         with the process: what the last seconds brought is not worth a wait."""
         look_rarely(GARBAGE)
-        pulse = Pulse(self._store, "web", self.name, self.figures)
-        threading.Thread(target=self._beat, args=(pulse,), daemon=True, name="pulse").start()
+        threading.Thread(target=self._beat, daemon=True, name="pulse").start()
 
-    def _beat(self, pulse: Pulse) -> None:
+    def _beat(self) -> None:
         while not self._stop.is_set():
-            pulse.beat()
-            self._stop.wait(EVERY)
-        pulse.end()
+            self._lookout.look()
+            if not self._lookout.lost:
+                self._before = self.counts["stale"]
+            self._pulse.sometimes()
+            self._stop.wait(LOOK)
+        self._pulse.end()
         self._store.close()

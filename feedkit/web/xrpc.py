@@ -4,16 +4,18 @@ out, never null: one null makes the AppView refuse a whole page."""
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from secrets import token_urlsafe
 from typing import Any, NoReturn, cast
 
 import msgspec
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, after_this_request, current_app, request
 
-from feedkit.auth import Authenticator, BadToken, KeyUnavailable
+from feedkit.auth import SHORT, Authenticator, BadToken, KeyUnavailable
 from feedkit.feedback import BadInteractions, TooMany, context, record
-from feedkit.serving import Asker, SignInFirst, mark_asked, serve
+from feedkit.serving import Asker, NotProvedYet, SignInFirst, mark_asked, serve
 from feedkit.settings import FeedConfig, Service
 from feedkit.skeleton import BadCursor, Page
 from feedkit.store import Store
@@ -24,6 +26,7 @@ from feedkit.web.languages import preferred
 log = logging.getLogger(__name__)
 blueprint = Blueprint("xrpc", __name__)
 
+DIDS_FOR = 600.0  # seconds for which a publisher's DID is believed: a handle may move
 MAX_CURSOR = 512  # characters; ours stay under 100
 DESCRIBE = "/xrpc/app.bsky.feed.describeFeedGenerator"
 SKELETON = "/xrpc/app.bsky.feed.getFeedSkeleton"
@@ -80,20 +83,33 @@ def get_feed_skeleton() -> Response:
         raise XrpcError("InvalidRequest", str(error)) from error
     except SignInFirst as error:
         raise XrpcError("AuthMissing", str(error), 401) from error
+    except NotProvedYet as error:
+        raise _not_now(str(error)) from error
     response = Response(_encode(skeleton(feed, found)), content_type="application/json")
     if feed.personal:  # a cache on the way must give nobody the page of another
         response.headers["Cache-Control"] = "private, no-store"
     elif feed.by_language:
         response.headers["Vary"] = "Accept-Language"
-    if said := (asker.languages if feed.by_language else feed.languages):
+    if said := _languages(service, feed, found, asker):
         response.headers["Content-Language"] = ", ".join(said)
     return response
+
+
+def _languages(service: Service, feed: FeedConfig, found: Page, asker: Asker) -> Sequence[str]:
+    """The languages of a page, as far as the feed that it is of says so; none for a mere post."""
+    if stand_in := next((item.stand_in for item in found.items), ""):
+        answered = service.feeds.get(stand_in)
+        return answered.languages if answered is not None else ()
+    return asker.languages if feed.by_language else feed.languages
 
 
 @blueprint.post(INTERACTIONS)
 def send_interactions() -> dict[str, Any]:
     now = datetime.now(UTC)
-    viewer = who(INTERACTIONS)
+    try:
+        viewer = who(INTERACTIONS)
+    except KeyUnavailable as error:
+        raise _not_now(error.message) from error
     if viewer is None:
         raise XrpcError("AuthMissing", "say who you are: a service token is needed here", 401)
     try:
@@ -109,23 +125,36 @@ def _asker(feed: FeedConfig) -> Asker:
     """Who asks for `feed`; nobody looks for shared feeds."""
     now = datetime.now(UTC)
     languages = preferred(request.headers.get("Accept-Language", "")) if feed.by_language else ()
-    did = who(SKELETON) if feed.personal else None
+    try:
+        did = who(SKELETON, SHORT) if feed.personal else None
+    except KeyUnavailable:  # the next request knows; what stands in is for whoever it may be
+        return Asker(now, languages=languages, unproved=True)
     if did is None:
         return Asker(now, languages=languages)
     viewers: Viewers = current_app.config["VIEWERS"]
     return Asker(now, did, lambda: viewers.load(did, feed.viewer_needs, now), languages)
 
 
-def who(path: str) -> str | None:
-    """The DID of who asks, by the request's token; None: nobody is signed in."""
+def who(path: str, patience: float | None = None) -> str | None:
+    """The DID of who asks, by the request's token; None: nobody is signed in. Raises
+    `KeyUnavailable` where that cannot be said in `patience`, see `Authenticator.viewer`."""
     authenticator: Authenticator = current_app.config["AUTH"]
     try:
         method = path.rpartition("/")[2]
-        return authenticator.viewer(request.headers.get("Authorization"), method)
+        return authenticator.viewer(request.headers.get("Authorization"), method, patience)
     except BadToken as error:
         raise XrpcError(error.error, error.message, 401) from error
-    except KeyUnavailable as error:
-        raise XrpcError(error.error, error.message, 503) from error
+
+
+def _not_now(message: str) -> XrpcError:
+    """The answer where it takes a moment to find out who asks."""
+
+    @after_this_request
+    def _(response: Response) -> Response:
+        response.headers["Retry-After"] = "1"
+        return response
+
+    return XrpcError(KeyUnavailable.error, message, KeyUnavailable.status)
 
 
 @blueprint.route("/xrpc/<nsid>", methods=["GET", "POST"])
@@ -145,13 +174,14 @@ def publisher_did(publisher: str) -> str | None:
     """The DID of a publisher, if the store knows it (`feedkit.identity` asks the network)."""
     if publisher.startswith("did:"):
         return publisher
-    known: dict[str, str] = current_app.config["DIDS"]
-    if publisher not in known:
-        found = _store().identity(publisher)
-        if found is None:
+    known: dict[str, tuple[str, float]] = current_app.config["DIDS"]
+    did, until = known.get(publisher, ("", 0.0))
+    if time.monotonic() > until:
+        if (found := _store().identity(publisher)) is None:
             return None
-        known[publisher] = found[0]
-    return known[publisher]
+        did = found[0]
+        known[publisher] = did, time.monotonic() + DIDS_FOR
+    return did
 
 
 def skeleton(feed: FeedConfig, page: Page) -> dict[str, Any]:
@@ -162,7 +192,7 @@ def skeleton(feed: FeedConfig, page: Page) -> dict[str, Any]:
         if item.pinned:
             shown["reason"] = {"$type": "app.bsky.feed.defs#skeletonReasonPin"}
         if feed.accepts_interactions:
-            shown["feedContext"] = context(feed.name, page.version, item.place)
+            shown["feedContext"] = context(feed.name, page.version, item.place, item.stand_in)
     if feed.accepts_interactions:
         answer["reqId"] = token_urlsafe(9)
     if page.cursor:

@@ -19,6 +19,7 @@ from feedkit.store.migrations import (
     m0009_engagements,
     m0010_replaced,
     m0011_probes,
+    m0012_began,
 )
 
 MIGRATIONS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
@@ -33,6 +34,7 @@ MIGRATIONS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
     (9, "engagements", m0009_engagements.STATEMENTS),
     (10, "replaced", m0010_replaced.STATEMENTS),
     (11, "probes", m0011_probes.STATEMENTS),
+    (12, "began", m0012_began.STATEMENTS),
 )  # fmt: skip
 
 DIALECTS = {
