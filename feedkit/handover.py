@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import monotonic
 
 from feedkit.event import Frame
@@ -15,14 +15,21 @@ log = logging.getLogger(__name__)
 
 SILENCE = 10.0  # seconds in which others must not have written: then they have ended
 LOOK = 0.5  # seconds between two looks
+Waiting = Callable[[str], None]
 
 
 def take_over(
-    store: Store, source: str, shard: Shard | None, stop: threading.Event, silence: float = SILENCE
+    store: Store,
+    source: str,
+    shard: Shard | None,
+    stop: threading.Event,
+    silence: float = SILENCE,
+    waiting: Waiting = lambda whom: None,
 ) -> None:
     """Read `source` from now on by as many shards as `shard` says (None: by one ingest). Whoever
     reads it by another number goes first: this waits until they have written nothing for `silence`
-    seconds, or `stop` is set. One that only hung cannot write any more once it goes on."""
+    seconds, or `stop` is set. One that only hung cannot write any more once it goes on. `waiting`
+    is told at each look for whom this waits."""
     before, since, said = None, monotonic(), False
     while others := store.other_readers(source, shard):
         if others != before:
@@ -35,6 +42,7 @@ def take_over(
                 "%s was read by %s so far; waiting until nothing came from there for %.0f s",
                 source, _readers(source, others), silence,
             )  # fmt: skip
+        waiting(f"the end of {_readers(source, others)}")
         if stop.wait(min(LOOK, silence)):
             return
     store.take_over(source, shard)
@@ -43,15 +51,23 @@ def take_over(
         log.info("%s is read by %s from now on, from %d", source, shard or "one ingest", place)
 
 
-def wait_for_first(store: Store, source: str, shard: Shard, stop: threading.Event) -> None:
-    """Wait until the first shard says where all of them begin; see `noting_first`."""
+def wait_for_first(
+    store: Store,
+    source: str,
+    shard: Shard,
+    stop: threading.Event,
+    waiting: Waiting = lambda whom: None,
+) -> None:
+    """Wait until the first shard says where all of them begin; see `noting_first`. `waiting` is
+    told at each look for whom this waits."""
     if shard.number == 1:
         return
-    said = False
+    first, said = f"the shard 1/{shard.of}", False
     while store.cursor(shard.named(source)) is None and not stop.is_set():
         if not said:
             said = True
-            log.info("%s: waiting for the shard 1/%d, which says where to begin", source, shard.of)
+            log.info("%s: waiting for %s, which says where to begin", source, first)
+        waiting(first)
         stop.wait(LOOK)
 
 

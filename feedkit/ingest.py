@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from time import monotonic, time_ns
 
 from feedkit.awaiting import decided
@@ -34,8 +34,9 @@ class Ingest:
 
     `counts`: events, posts, hits, skipped, batches so far; `matches`: hits by feed; `clock`: the
     time of the newest event written. `at_rest` is called between batches, and a few times a second
-    while nothing arrives. A store that cannot be written ends it with the store's error; nothing
-    that arrives does.
+    while nothing arrives. `waiting`: for whom it waits before it reads, or nothing. A store that
+    cannot be written ends it with the store's error, and the connection to the source with it;
+    nothing that arrives does.
     """
 
     def __init__(
@@ -48,6 +49,8 @@ class Ingest:
         self.counts: Counter[str] = Counter()
         self.matches: Counter[str] = Counter()
         self.clock = 0
+        self.waiting = ""
+        self._stop: Callable[[], bool] = lambda: False
         self.at_rest: Callable[[], None] = lambda: None
         self._store, self._shard = store, shard
         self._engagement = service.engagement
@@ -66,28 +69,40 @@ class Ingest:
     def run(self, source: Source, stop: threading.Event) -> None:
         """Read `source` from the stored cursor on, until it ends or `stop` is set. What was read
         is written before this returns. The name of a shard's source ends with the shard."""
-        shard = self._shard
+        self._stop, shard = stop.is_set, self._shard
         whole = source.name.removesuffix(f" {shard}") if shard else source.name
         if not self._store.db.sqlite:  # there one process reads
-            take_over(self._store, whole, shard, stop)
+            take_over(self._store, whole, shard, stop, waiting=self._waits)
         if shard:
-            wait_for_first(self._store, whole, shard, stop)
+            wait_for_first(self._store, whole, shard, stop, self._waits)
+        self.waiting = ""
         # A stream that was not read before goes on at the time where another one stopped.
         cursor, time = self._store.cursor(source.name) or (None, self._store.live_clock())
-        frames = source.frames(cursor, time, stop)
+        opened = frames = source.frames(cursor, time, stop)
         if shard and cursor is None:
             frames = noting_first(self._store, whole, shard, frames)
-        for frame in frames:
-            if frame is not None:
-                self._take(frame)
-            elif self._last is None:
-                self._look_at_people()
-                self.at_rest()
-            if self._last is not None and (
-                len(self._batch) >= self.batch_events or monotonic() - self._began > BATCH_SECONDS
-            ):
-                self._write(source.name)
-        self._write(source.name)
+        try:
+            for frame in frames:
+                if frame is not None:
+                    self._take(frame)
+                elif self._last is None:
+                    self._look_at_people()
+                    self.at_rest()
+                if self._last is not None and (
+                    len(self._batch) >= self.batch_events
+                    or monotonic() - self._began > BATCH_SECONDS
+                ):
+                    self._write(source.name)
+            self._write(source.name)
+        finally:  # not when the error is forgotten: nothing is read that cannot be stored
+            for one in (frames, opened):
+                if isinstance(one, Generator):
+                    one.close()
+
+    def _waits(self, whom: str) -> None:
+        """It cannot read yet, but it is there."""
+        self.waiting = whom
+        self.at_rest()
 
     def wait_for_people(self, stop: threading.Event, seconds: float = PATIENCE) -> None:
         """Wait until the jobs have asked at least once whom all lists, handles … mean, lest the
@@ -139,7 +154,9 @@ class Ingest:
         if self._last is None:
             return
         frame, batch = self._last, self._batch
-        self._store.apply(batch, source, frame.cursor, frame.time, self._engagement, self._shard)
+        self._store.apply(
+            batch, source, frame.cursor, frame.time, self._engagement, self._shard, self._stop
+        )
         self.counts["batches"] += 1
         self.counts["events"] += len(batch)
         self.clock = frame.time or self.clock

@@ -45,7 +45,8 @@ class Stream(NamedTuple):
 
 class Overview(NamedTuple):
     """How it stands at `at`, µs since 1970. `words`: of how many posts hydrators are still asked
-    for each word; `pending`: posts that wait for that, by feed; `rows`: estimates, by table."""
+    for each word; `pending`: posts that wait for that, by feed; `bytes`: that the store takes, 0
+    where that cannot be read; `rows`: estimates, by table."""
 
     at: int
     streams: list[Stream]

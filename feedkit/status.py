@@ -18,6 +18,8 @@ from feedkit.times import moment
 
 LATE = 60.0  # seconds that a stream may be behind
 HOUR = 3600 * SECOND
+DAY = 24 * HOUR
+HANGS, TURNS = 600.0, 10  # a job hangs that takes longer than so many seconds, and of its turns
 
 
 class Status(NamedTuple):
@@ -50,6 +52,7 @@ def problems(seen: Overview) -> Iterator[str]:
         yield "nothing was read from the stream yet; start `feedkit worker`"
     for stream in seen.streams:
         yield from _stream(stream, seen.at)
+    yield from _missed(seen)
     if seen.jobs is None:
         if seen.streams:
             yield "the jobs were never heard of; start `feedkit worker` (or `feedkit jobs`)"
@@ -63,6 +66,11 @@ def problems(seen: Overview) -> Iterator[str]:
             if job.failing:
                 times = "once" if job.failing == 1 else f"{job.failing} times in a row"
                 yield f"the job {name} failed {times}: {job.problem}"
+            if job.running > max(HANGS, TURNS * job.every):
+                yield (
+                    f"the job {name} has been at work for {roughly(job.running)}; does what it "
+                    "asks hang? If that goes on, start `feedkit worker` (or `feedkit jobs`) anew"
+                )
 
 
 def _stream(stream: Stream, now: int) -> Iterator[str]:
@@ -74,7 +82,15 @@ def _stream(stream: Stream, now: int) -> Iterator[str]:
         )
         return
     problem = reader.figures.problem if reader else ""
-    if reader is not None and (silence := _silence(reader, now)) > LATE:
+    if reader is not None and (whom := reader.figures.waiting):
+        if (silence := _silence(reader, now)) > LATE:
+            yield (
+                f"{stream.name}: has been waiting for {whom} for {roughly(silence)}, and reads "
+                "nothing until then; start all shards, and stop those of another number"
+            )
+    elif reader is None and not stream.clock:
+        yield f"{stream.name}: nothing was read yet, and nobody reads it: start `feedkit worker`"
+    elif reader is not None and (silence := _silence(reader, now)) > LATE:
         because = f" ({problem})" if problem else ""
         yield (
             f"{stream.name}: nothing has arrived for {roughly(silence)}{because}; `feedkit doctor` "
@@ -98,6 +114,26 @@ def _stream(stream: Stream, now: int) -> Iterator[str]:
         yield (
             f"{stream.name}: its clock is {roughly((stream.clock - now) / SECOND)} ahead of this "
             "machine's; set this machine's (by NTP)"
+        )
+
+
+def _missed(seen: Overview) -> Iterator[str]:
+    """What was missed in the last day and not filled since, once, whichever shards noted it. What
+    the stream has forgotten stays open, and is not to be told of for ever."""
+    stretches: list[tuple[int, int, str]] = []
+    for gap in sorted(seen.gaps, key=lambda gap: (gap.from_us, gap.to_us)):
+        if gap.to_us < seen.at - DAY:
+            continue
+        if stretches and gap.from_us <= stretches[-1][1]:
+            begin, end, reason = stretches[-1]
+            stretches[-1] = begin, max(end, gap.to_us), reason
+        else:
+            stretches.append((gap.from_us, gap.to_us, gap.reason))
+    for begin, end, reason in stretches:
+        yield (
+            f"posts from {_time(begin) or 'the last visit'} to {_time(end)} may be missing in the "
+            f"feeds: {reason}; `feedkit backfill --gaps` fetches them, as far as the stream still "
+            "has them"
         )
 
 
@@ -134,7 +170,7 @@ def as_json(said: Status) -> dict[str, Any]:
                 name: {
                     "runs": job.runs, "failures": job.failures, "failing": job.failing,
                     "problem": job.problem or None, "lastSeconds": job.last,
-                    "overdue": job.overdue,
+                    "overdue": job.overdue, "runningSeconds": job.running,
                     "endedAt": _time(job.ended_at),
                 }
                 for name, job in seen.jobs.figures.jobs.items()
@@ -150,7 +186,7 @@ def as_json(said: Status) -> dict[str, Any]:
             for one in seen.web
         ],
         "store": {
-            "bytes": seen.bytes, "freeBytes": said.free, "posts": said.stats.posts,
+            "bytes": seen.bytes or None, "freeBytes": said.free, "posts": said.stats.posts,
             "hidden": said.stats.hidden, "engagements": said.stats.engagements,
         },
     }  # fmt: skip

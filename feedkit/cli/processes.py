@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from feedkit.orphans import end_with_starter, start
 
+if TYPE_CHECKING:
+    from feedkit.store import StoreError
+
+log = logging.getLogger("feedkit")
+
 GRACE = 8  # seconds that a process has to end when it is told to, before it is killed
+# Seconds before what lost the store is tried again, the first time and at most: less than a minute,
+# after which a process that says nothing counts as gone.
+PAUSE, LONGEST_PAUSE = 1.0, 30.0
 
 
 def stop_on_signal() -> threading.Event:
@@ -24,6 +35,36 @@ def stop_on_signal() -> threading.Event:
         signal.signal(number, lambda *_: stop.set())
     end_with_starter()
     return stop
+
+
+def through_outages(work: Callable[[], None], stop: threading.Event) -> None:
+    """Do `work` until it is done. Where it ends because the store is out of reach for now, it is
+    begun anew, after ever longer pauses, until `stop` is set; whatever else is wrong with the store
+    is raised, since waiting mends no full disk."""
+    from feedkit.store import Unavailable
+
+    tries = 0
+    while not stop.is_set():
+        began = time.monotonic()
+        try:
+            work()
+            return
+        except Unavailable as error:
+            said = str(error)  # not the error, which holds all that was at work
+        if time.monotonic() - began > LONGEST_PAUSE:
+            tries = 0
+        pause = min(PAUSE * 2.0**tries, LONGEST_PAUSE)
+        tries += 1
+        log.warning("%s; nothing is lost, trying again in %.0f s", said, pause)
+        stop.wait(pause)
+
+
+def passes(error: StoreError, store: str) -> bool:
+    """Whether a process may start nevertheless, and wait until `store` (its address) is there. A
+    file that is out of reach is so by a mistake, which is better told at once."""
+    from feedkit.store import Unavailable
+
+    return isinstance(error, Unavailable) and not store.startswith("sqlite")
 
 
 def together(*verbs: list[str], config: Path) -> int:

@@ -96,8 +96,7 @@ def check_store(service: Service) -> None:
 @with_config
 @with_shard
 def ingest(config: Path, shard: Shard | None) -> None:
-    """Read the stream into the store, and nothing else. While the store is out of reach nothing is
-    read; then it goes on from where it stopped."""
+    """Read the stream into the store, and nothing else."""
     from feedkit.garbage import look_rarely
     from feedkit.heartbeat import StreamPulse
     from feedkit.ingest import Ingest

@@ -30,7 +30,8 @@ def status(config: Path, as_json: bool) -> int:
     accounts, jobs, the store itself. Needs no process to run.
 
     Exit code 1 if something is wrong: the stream is silent or more than a minute behind, nobody
-    reads it, the jobs do not run, or one of them fails.
+    reads it or a shard of it, the jobs do not run, one of them fails or hangs, or something of the
+    last day was missed and is not filled.
     """
     from feedkit import status as found
     from feedkit.times import micros
@@ -59,7 +60,8 @@ def _lines(said: Status, place: str) -> Iterator[str]:
         yield f"web {one.beat.name}: {count(asked, 'page')} asked for, {used}"
         yield from _errors(one.figures)
     free = "" if said.free is None else f"; {size_text(said.free)} free on its disk"
-    yield f"store {place}: {size_text(seen.bytes)}, {count(said.stats.posts, 'post')}{free}"
+    held = f"{size_text(seen.bytes)}, " if seen.bytes else ""  # some databases do not say
+    yield f"store {place}: {held}{count(said.stats.posts, 'post')}{free}"
     yield ""
     for problem in said.problems:
         yield f"✗ {problem}"

@@ -39,8 +39,8 @@ def hostname(visit: Visit) -> Verdict:
             f"{base} answers with status {status}: its proxy finds no feedkit behind it",
             "start the web process, and check the port that the proxy passes on to ($PORT)",
         )
-    if status == 503 and isinstance(body.get("message"), str):
-        return bad(f"{base} answers with {answer.told}", "see database, at the running service")
+    if isinstance(why := body.get("message"), str) and "status" in body:
+        return bad(f"{base} answers, but its {body['status']}: {why}", "see database, there")
     if status != 200 or "status" not in body:
         return bad(
             f"what answers at {base} is no feedkit: status {status}",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from feedkit.heartbeat.numbered import NumberedPulse
 from feedkit.heartbeat.pulse import SILENT, Pulse
 from feedkit.heartbeat.stream import StreamPulse
 from feedkit.heartbeat.working import JobsPulse
 
-__all__ = ["SILENT", "JobsPulse", "Pulse", "StreamPulse"]
+__all__ = ["SILENT", "JobsPulse", "NumberedPulse", "Pulse", "StreamPulse"]

@@ -28,7 +28,8 @@ class Figures(Struct, kw_only=True, omit_defaults=True):
 class Ingesting(Figures, kw_only=True, omit_defaults=True):
     """A reader of the stream. `clock`: the time of the newest event; `arrived_at`: when something
     last arrived, by this machine's clock. `rate`: events a second since the last beat. `feeds`:
-    matches by feed. `problem`: why there is no connection, or nothing."""
+    matches by feed. `problem`: why there is no connection, or nothing; `waiting`: for whom it waits
+    before it reads, or nothing."""
 
     clock: int = 0
     arrived_at: int = 0
@@ -38,14 +39,16 @@ class Ingesting(Figures, kw_only=True, omit_defaults=True):
     hits: int = 0
     skipped: int = 0
     problem: str = ""
+    waiting: str = ""
     feeds: dict[str, int] = field(default_factory=dict)
     slow: list[Blamed] = field(default_factory=list)
 
 
 class Job(Struct, omit_defaults=True):
     """One job. `failing`: how often in a row it failed, and why (`problem`); `seconds`: of all
-    runs; `last`: of the last one, which ended at `ended_at`; `overdue`: how often it was due while
-    it was still at work."""
+    runs; `last`: of the last one, which ended at `ended_at` (0: none yet); `overdue`: how often it
+    was due while it was still at work. `every`: seconds from one run to the next, 0 if not known;
+    `running`: for how many seconds the present one has been at work, 0 if there is none."""
 
     runs: int = 0
     failures: int = 0
@@ -55,6 +58,8 @@ class Job(Struct, omit_defaults=True):
     last: float = 0.0
     ended_at: int = 0
     overdue: int = 0
+    every: float = 0.0
+    running: float = 0.0
 
 
 class Working(Figures, kw_only=True, omit_defaults=True):

@@ -41,7 +41,7 @@ class Pulse:
         """Say how this process fares, now."""
         self._next = time.monotonic() + EVERY
         try:
-            before = self._store.heartbeats.save(self.last())
+            self._say()
         except StoreError as error:
             self._failures += 1
             if worth_saying(self._failures):
@@ -49,7 +49,9 @@ class Pulse:
                     "cannot say in the store how this process fares, %d times so far: %s",
                     self._failures, error,
                 )  # fmt: skip
-            return
+
+    def _say(self) -> None:
+        before = self._store.heartbeats.save(self.last())
         if before is not None and before[:2] != (self._host, self._pid):
             self._another(*before)
 

@@ -23,7 +23,8 @@ GAINS = 1 * SECOND  # a lag that is less by this at the next look shrinks
 
 
 class Reader(Protocol):
-    """What is asked of the ingest. `clock`: the time of the newest event; the counts go up."""
+    """What is asked of the ingest. `clock`: the time of the newest event; the counts go up.
+    `waiting`: for whom it waits before it reads, or nothing."""
 
     @property
     def counts(self) -> Counter[str]: ...
@@ -31,6 +32,8 @@ class Reader(Protocol):
     def matches(self) -> Counter[str]: ...
     @property
     def clock(self) -> int: ...
+    @property
+    def waiting(self) -> str: ...
     @property
     def errors(self) -> Mapping[tuple[str, str], int]: ...
     @property
@@ -73,6 +76,14 @@ class StreamPulse:
         """Warn where the stream is silent, late, or ahead of our clock at `now`."""
         clock = self._reader.clock
         silence, lag = now - self._arrived_at, now - clock if clock else 0
+        if whom := self._reader.waiting:
+            if silence > LATE and self._worth_saying("waiting"):
+                log.warning(
+                    "%s: has been waiting for %s for %s, and reads nothing until then; are all "
+                    "shards started, and those of another number stopped?",
+                    self.source, whom, roughly(silence / SECOND),
+                )  # fmt: skip
+            return
         shrinks, self._lag = self._lag is None or lag <= self._lag - GAINS, lag
         if silence > LATE:
             if self._worth_saying("silent"):
@@ -82,6 +93,7 @@ class StreamPulse:
                     self.source, roughly(silence / SECOND),
                 )  # fmt: skip
             return
+        self._over("waiting", "it waits no longer")
         self._over("silent", "it is no longer silent")
         if lag > LATE and shrinks:
             if self._worth_saying("catching up"):
@@ -129,6 +141,7 @@ class StreamPulse:
             hits=counts["hits"],
             skipped=counts["skipped"],
             problem=self._problem()[:LONGEST],
+            waiting=reader.waiting,
             feeds=dict(reader.matches),
             errors=blamed(reader.errors),
             slow=blamed(reader.slow),

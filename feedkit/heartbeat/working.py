@@ -27,14 +27,19 @@ class JobsPulse(Pulse):
         super().__init__(store, "jobs", "jobs", self._working)
         self._hydrators = hydrators
         self._jobs: dict[str, Job] = {}
+        self._began: dict[str, float] = {}  # those at work; our own clock may be set meanwhile
         self._lock = threading.Lock()  # the jobs are several threads
 
-    def watched(self, job: Callable[[], Done]) -> Callable[[], Done]:
-        """`job`, of which each run is noted; one that raises has failed."""
+    def watched(self, job: Callable[[], Done], every: float = 0.0) -> Callable[[], Done]:
+        """`job`, which is done every so many seconds, of which each run is noted, from its begin
+        on: one may never end. One that raises has failed."""
 
         @wraps(job)
         def run() -> Done:
             began, problem = time.monotonic(), ""
+            with self._lock:
+                self._jobs.setdefault(job.__name__, Job()).every = every
+                self._began[job.__name__] = began
             try:
                 return job()
             except BaseException as error:
@@ -48,6 +53,7 @@ class JobsPulse(Pulse):
     def ran(self, job: str, seconds: float, problem: str = "") -> None:
         """Note a run of `job`, which took so long; `problem`: why it failed, or nothing."""
         with self._lock:
+            self._began.pop(job, None)
             noted = self._jobs.setdefault(job, Job())
             noted.runs += 1
             noted.seconds, noted.last = noted.seconds + seconds, seconds
@@ -67,5 +73,7 @@ class JobsPulse(Pulse):
                 name: Job(**{key: getattr(one, key) for key in one.__struct_fields__})
                 for name, one in self._jobs.items()
             }
+            for name, began in self._began.items():
+                jobs[name].running = time.monotonic() - began
         hydrators = {name: dict(counts) for name, counts in self._hydrators().items()}
         return Working(jobs=jobs, hydrators=hydrators, errors=blamed(so_far()))

@@ -30,13 +30,13 @@ LONGER = 10  # times as long as the last that was said: then an overdue job is w
 def on_their_clocks(
     jobs: Sequence[tuple[Callable[[], object], float]],
     store: Store,
-    watched: Callable[[Callable[[], object]], Callable[[], Any]],
+    watched: Callable[[Callable[[], object], float], Callable[[], Any]],
     stop: threading.Event,
     overdue: Callable[[str], None] = lambda job: None,
 ) -> Iterator[None]:
-    """Do each of `jobs` every so many seconds, by `watched`, as long as the block lasts; then set
-    `stop` and wait for those that are running. `overdue` is told the name of a job that is due
-    while it is still at work."""
+    """Do each of `jobs` every so many seconds, as `watched` makes it of the two, as long as the
+    block lasts; then set `stop` and wait for those that are running. `overdue` is told the name of
+    a job that is due while it is still at work."""
     scheduler = BackgroundScheduler(
         timezone=UTC,
         job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None},
@@ -45,7 +45,7 @@ def on_their_clocks(
         name = job.__name__
         scheduler.add_executor(_OneThread(store, overdue), name)
         scheduler.add_job(
-            Contained(watched(job)), Every(seconds=seconds, timezone=UTC),
+            Contained(watched(job, seconds)), Every(seconds=seconds, timezone=UTC),
             name=name, id=name, executor=name, next_run_time=datetime.now(UTC),
         )  # fmt: skip
     scheduler.start()

@@ -7,6 +7,7 @@ ago. Whether requests can be answered in full is what /ready says.
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any, NamedTuple, cast
 
@@ -16,9 +17,11 @@ import feedkit
 from feedkit.store import SchemaError, Store, StoreError
 from feedkit.times import moment
 
+log = logging.getLogger(__name__)
 blueprint = Blueprint("health", __name__)
 
 PATHS = ("/health", "/xrpc/_health")
+OUT_OF_REACH = "the store cannot be read just now; the log says why"
 LOOK = 1.0  # seconds between two looks at the store
 LATE = 5.0  # seconds without a look that came to an end: then the store hangs
 
@@ -42,8 +45,13 @@ class Lookout:
         """Ask the store. May take its time, so a thread does it, every `LOOK` seconds."""
         try:
             clock, problem = self._store.live_clock(), ""
-        except StoreError as error:
-            clock, problem = 0, str(error)
+        except StoreError as error:  # whose text names the database's host and user
+            clock, problem = 0, OUT_OF_REACH
+            if not (self._seen and self._seen.problem):
+                log.error("the store cannot be read: %s", error)
+        else:
+            if self._seen and self._seen.problem:
+                log.info("the store can be read again")
         self._seen = _Seen(clock, problem, time.monotonic())
 
     @property
@@ -86,8 +94,8 @@ def ready() -> tuple[dict[str, Any], int]:
         clock = store.live_clock()
     except SchemaError as error:
         return {"status": "not ready", "reason": "schema", "message": str(error)}, 503
-    except StoreError as error:
-        return {"status": "not ready", "reason": "store", "message": str(error)}, 503
+    except StoreError:
+        return {"status": "not ready", "reason": "store", "message": OUT_OF_REACH}, 503
     return {"status": "ready", "version": feedkit.__version__, **_stream(clock)}, 200
 
 
