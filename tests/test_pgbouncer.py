@@ -39,7 +39,7 @@ pytestmark = [
     pytest.mark.skipif(not os.environ.get("FEEDKIT_SLOW"), reason="FEEDKIT_SLOW=1 runs it"),
     pytest.mark.skipif(not shutil.which("pgbouncer"), reason="there is no pgbouncer here"),
 ]
-USERS = 500
+USERS = 900
 # What the address says, and the seconds that a statement may take.
 MODES = {
     "transaction": ("", None),
