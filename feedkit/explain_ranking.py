@@ -8,10 +8,11 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from feedkit.candidates import DEPTH
 from feedkit.explain import explain_for
 from feedkit.needs import hydrated
 from feedkit.ordering import number_text
-from feedkit.personal import DEPTH, asker_of
+from feedkit.personal import asker_of
 from feedkit.plugin import Ranker, Selector, Term
 from feedkit.post import Post, Request
 from feedkit.ranking import NO_FEEDS, Candidates, Stage, by_keyset, candidates_of, mixed, stages

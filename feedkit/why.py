@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from msgspec import Struct
 
 from feedkit.awaiting import decided
+from feedkit.candidates import candidates_for
 from feedkit.duration import duration_text
 from feedkit.explain import MARKS, Verdict, explain, explain_for
 from feedkit.explain_ranking import Standing, explain_ranking
 from feedkit.matcher import Matcher
-from feedkit.personal import candidates_for
 from feedkit.post import Post, Request
 from feedkit.serving import WISHES
 from feedkit.settings import FeedConfig, Service

@@ -53,6 +53,7 @@ LAYERS = {
         "handover",
         "ingest",
         "ranking",
+        "candidates",
         "narrowing",
         "personal",
         "viewers",

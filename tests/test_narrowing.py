@@ -28,11 +28,12 @@ from feedkit import (
     NotInterested,
     Ranker,
     Sought,
-    personal,
+    candidates,
 )
+from feedkit.candidates import candidates_for
 from feedkit.event import PostWritten
 from feedkit.narrowing import narrowing_for
-from feedkit.personal import candidates_for, ranked
+from feedkit.personal import ranked
 from feedkit.post import Post, Request
 from feedkit.settings import FeedConfig
 from feedkit.store import Narrowing
@@ -96,8 +97,8 @@ def some_filters(rnd, depth=2):
 
 def test_the_cut_comes_after_all_viewer_filters(store, monkeypatch):
     """Any filters: the newest posts that they keep, and none is missed."""
-    monkeypatch.setattr(personal, "DEPTH", 8)
-    monkeypatch.setattr(personal, "STEPS", 1000)
+    monkeypatch.setattr(candidates, "DEPTH", 8)
+    monkeypatch.setattr(candidates, "STEPS", 1000)
     world = Posts(store)
     world.add(150)
     rnd, told = world.rnd, set()
@@ -137,12 +138,12 @@ def test_what_a_viewer_leaves_out_is_not_mixed_in_either(store):
 
 
 def test_it_does_not_read_on_for_ever(store, monkeypatch):
-    monkeypatch.setattr(personal, "DEPTH", 5)
+    monkeypatch.setattr(candidates, "DEPTH", 5)
     world = Posts(store)
     old, _ = world.add(40), world.add(40)
     seen = [post.uri for post in world.posts[-40:]]
     assert candidates_for(store, feed(HideSeen()), viewer(ME, seen=seen)).posts == []
-    monkeypatch.setattr(personal, "STEPS", 9)
+    monkeypatch.setattr(candidates, "STEPS", 9)
     found = candidates_for(store, feed(HideSeen()), viewer(ME, seen=seen))
     assert uris(found) == old[:-6:-1]
 
@@ -171,8 +172,8 @@ def test_in_how_many_look_ups(monkeypatch):
 @pytest.fixture
 def buried(store, monkeypatch):
     """Four posts by bea behind many newer ones, of which sixteen are ranked."""
-    monkeypatch.setattr(personal, "DEPTH", 16)
-    monkeypatch.setattr(personal, "MOMENT", 0)
+    monkeypatch.setattr(candidates, "DEPTH", 16)
+    monkeypatch.setattr(candidates, "MOMENT", 0)
     world = Posts(store)
     world.old = world.add(4, author=PEOPLE[1], mentions=())
     world.elsewhere = world.add(1, author=PEOPLE[1], feeds=("other",))

@@ -178,7 +178,7 @@ def test_a_cursor_of_somebody_else_leads_nowhere_but_to_ones_own(store):
 
 
 def test_those_whom_a_viewer_follows_are_found_however_rare_they_are(store, monkeypatch):
-    monkeypatch.setattr("feedkit.personal.DEPTH", 10)
+    monkeypatch.setattr("feedkit.candidates.DEPTH", 10)
     world = World(store)
     old = [world.arrive(age=1000 + n, author=DAN) for n in range(5)]
     for n in range(50):

@@ -35,8 +35,9 @@ def apply(
     stop: Callable[[], bool] = lambda: False,
 ) -> Applied:
     """Fold `batch` into the store, as far as it is the business of `shard`, and note that `source`
-    has been read up to `cursor`. Waits for `PATIENCE`, unless told to `stop`, where another program holds a lock: a backup
-    takes its time, and to end for that and begin again would find it no sooner gone."""
+    has been read up to `cursor`. Waits for `PATIENCE`, unless told to `stop`, where another program
+    holds a lock: a backup takes its time, and to end for that and begin again would find it no
+    sooner gone."""
     wanted = kinds_of(engagement)
     about = touched(batch, wanted)
     tries, waits, began = 1, 0, clock.monotonic()
