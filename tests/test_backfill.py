@@ -452,9 +452,10 @@ def test_gaps_are_filled_with_all_that_was_missed(history, store):
 def test_a_gap_that_the_stream_has_forgotten_is_lost(history, store):
     made = service(history, herons="heron")
     history.post("one", 20, "a heron")
+    history.post("oldest", 7, "a wren")
     history.post("two", 5, "a heron")
     history.post("three", 1, "a heron")
-    fold(made, store, history, range(3, 4))
+    fold(made, store, history, range(4, 5))
     history.oldest = 2
     now = history.now
     store.add_gap("jetstream x", now - 21 * HOUR, now - 19 * HOUR, "the night", now)

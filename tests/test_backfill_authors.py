@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from datetime import timedelta
@@ -13,11 +14,15 @@ from _appview import FakeAppView, refused, said
 from _history import HOUR, author, text_of, uri
 from _streams import cid_of, post_record
 from test_backfill import clean, fold, history, names, service, until  # noqa: F401
+from test_backfill_cli import configured
+from test_publish_errors import ALICE, server  # noqa: F401
 
 from feedkit import Author, FollowedBy, Keywords
 from feedkit.backfill import Filling, NotPossible, Stopped
 from feedkit.backfill.views import by_words, named_authors
+from feedkit.cli import run
 from feedkit.settings import Network
+from feedkit.store import open_store
 
 ANN, BOB = author("ann"), author("bob")
 
@@ -208,6 +213,48 @@ def test_lists_are_found_out_first(history, store, appview, shows):
     assert filling(made, store).from_authors().hits == 1
 
 
+def test_those_on_a_list_are_named_on_the_command_line(
+    history, tmp_path, appview, shows, capsys, brisk
+):
+    url = f"sqlite:///{tmp_path}/store.db"
+    path = configured(tmp_path, history, url, herons="heron")
+    config = json.loads(path.read_text())
+    config["network"] = {"appview": appview.address}
+    path.write_text(json.dumps(config))
+    birders = f"at://{ANN}/app.bsky.graph.list/birders"
+    appview.lists[birders] = [BOB, author("cat")]
+    appview.packs[f"at://{ANN}/app.bsky.graph.starterpack/pack"] = birders
+    appview.lists[f"at://{ANN}/app.bsky.graph.list/none"] = []
+    appview.handles["ann.test"] = ANN
+    for name in ("ann", "bob", "cat"):
+        shows.post(name, 3, "a heron", by=name)
+    history.post("end", 0.001, "a wren")
+
+    def fill(*accounts):
+        appview.asked.clear()
+        words = [word for account in accounts for word in ("--author", account)]
+        return run(["backfill", "herons", *words, "--config", str(path)])
+
+    with open_store(url) as store:
+        store.migrate()
+        assert fill(birders, "@ann.test") == 0
+        assert names(store, "herons") == ["ann", "bob", "cat"]
+    for link in ("profile/ann.test/lists/birders", "starter-pack/ann.test/pack"):
+        assert fill(f"https://bsky.app/{link}") == 0
+        assert shows.asked() == [BOB, author("cat")]
+    assert fill(f"at://{ANN}/app.bsky.graph.list/gone") == 1
+    assert "List not found" in capsys.readouterr().err
+    assert fill(f"at://{ANN}/app.bsky.graph.list/none") == 1
+    assert "nobody is on it" in capsys.readouterr().err
+    assert fill(uri("post")) == 1
+    assert (
+        "this is no account; write a handle, a DID, or the address of a list"
+        in capsys.readouterr().err
+    )
+    assert fill("what is this") == 1
+    assert "write a handle, a DID, or the address of a list" in capsys.readouterr().err
+
+
 def test_whom_a_filter_names():
     both = Author([ANN]) & ~Author([BOB]) & Keywords("x")
     assert named_authors(both) == {ANN}
@@ -230,6 +277,102 @@ def test_a_search(history, store, appview):
     assert asked[0]["q"] == "heron"
     assert asked[0]["sort"] == "latest"
     clean(store)
+
+
+@pytest.fixture
+def brisk(monkeypatch):
+    """The command does not wait as long as it would for a stream far away."""
+    monkeypatch.setitem(Filling.__init__.__kwdefaults__, "quiet", 0.3)
+    monkeypatch.setitem(Filling.__init__.__kwdefaults__, "patience", 0.6)
+
+
+class Found:
+    """What a search finds: page by page, as a PDS answers that passes it on to the AppView.
+    `before`: answers that come first, each once (None: as usual)."""
+
+    def __init__(self, server, pages=3):
+        self.asked, self.before, self.pages = [], [], pages
+        self.usual, server.answer = server.answer, self.answer
+
+    def answer(self, path, query):
+        if not path.endswith("app.bsky.feed.searchPosts"):
+            return self.usual(path, query)
+        number = int(query.get("cursor", ["0"])[0])
+        self.asked.append(number)
+        if self.before and (first := self.before.pop(0)) is not None:
+            return first
+        at = text_of(time.time_ns() // 1000 - HOUR)
+        view = {"uri": uri(f"p{number}"), "cid": cid_of(b"x"), "indexedAt": at}
+        view["record"] = post_record(text="a heron", createdAt=at)
+        more = {"cursor": str(number + 1)} if number + 1 < self.pages else {}
+        return 200, {"posts": [view], **more}, {}
+
+
+def searching(history, tmp_path, server):
+    """The configuration of a service whose publisher may search."""
+    url = f"sqlite:///{tmp_path}/store.db"
+    path = configured(tmp_path, history, url, herons="heron")
+    config = json.loads(path.read_text())
+    config["service"]["publisher"] = ALICE
+    config["network"] = {"plc": server.url, "appview": server.url}
+    path.write_text(json.dumps(config))
+    with open_store(url) as store:
+        store.migrate()
+    return url, ["backfill", "herons", "--search", "heron", "--config", str(path)]
+
+
+BUSY = 429, {"error": "RateLimitExceeded"}, {"retry-after": "1"}
+
+
+def test_a_search_waits_as_long_as_the_server_says(
+    history, tmp_path, server, monkeypatch, capsys, brisk
+):
+    monkeypatch.setenv("FEEDKIT_APP_PASSWORD", "pw")
+    found = Found(server)
+    found.before = [None, BUSY, (502, {}, {})]
+    url, words = searching(history, tmp_path, server)
+    history.post("end", 0.001, "a wren")
+    assert run(words) == 0
+    assert found.asked == [0, 1, 1, 1, 2]
+    assert "3 posts more, from the search" in capsys.readouterr().out
+    with open_store(url) as store:
+        assert names(store, "herons") == ["p0", "p1", "p2"]
+        clean(store)
+
+
+def test_a_search_goes_on_at_the_page_where_it_was(
+    history, tmp_path, server, monkeypatch, capsys, brisk
+):
+    monkeypatch.setenv("FEEDKIT_APP_PASSWORD", "pw")
+    found = Found(server)
+    found.before = [None, None, (429, {"error": "RateLimitExceeded"}, {"retry-after": "9000"})]
+    url, words = searching(history, tmp_path, server)
+    history.post("end", 0.001, "a wren")
+    assert run(words) == 1
+    said = capsys.readouterr().err
+    assert "what was found is kept: run this again to go on" in said
+    with open_store(url) as store:
+        assert names(store, "herons") == []
+    assert run(words) == 0
+    assert found.asked == [0, 1, 2, 2]
+    with open_store(url) as store:
+        assert names(store, "herons") == ["p0", "p1", "p2"]
+
+
+def test_a_search_whose_cursor_is_no_longer_good_begins_again(
+    history, tmp_path, server, monkeypatch, brisk
+):
+    monkeypatch.setenv("FEEDKIT_APP_PASSWORD", "pw")
+    found = Found(server)
+    bad = 400, {"error": "InvalidRequest", "message": "bad cursor"}, {}
+    found.before = [None, (403, {}, {}), bad]
+    _, words = searching(history, tmp_path, server)
+    history.post("end", 0.001, "a wren")
+    assert run(words) == 1
+    assert run(words) == 0
+    assert found.asked == [0, 1, 1, 0, 1, 2]
+    found.before = [bad]
+    assert run([*words[:3], "other", *words[4:]]) == 1
 
 
 def test_a_search_that_goes_round_ends():

@@ -3,7 +3,8 @@ deleted post. What that takes of the store: `feedkit.store.staging`."""
 
 from __future__ import annotations
 
-from feedkit.backfill.filling import Filling, NotPossible, Outcome
+from feedkit.backfill.filling import Filling
+from feedkit.backfill.runs import NotPossible, Outcome
 from feedkit.backfill.staging import Stopped
 
 __all__ = ["Filling", "NotPossible", "Outcome", "Stopped"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -11,18 +11,25 @@ from msgspec import Struct
 
 from feedkit.backfill.archive import Archive
 from feedkit.backfill.asking import PATIENCE, PAUSE, Asking, NoArchive
-from feedkit.backfill.filling import DONE, Filling, NotPossible, Outcome
+from feedkit.backfill.filling import DONE, Filling
 from feedkit.backfill.rewound import Refused
+from feedkit.backfill.runs import MayGoOn, NotPossible, Outcome
 from feedkit.backfill.segments import COLLECTIONS
 from feedkit.backfill.staging import Staging, Stopped, now_us
 from feedkit.backfill.stretch import Within
 from feedkit.backfill.sweep import Sweep
+from feedkit.store.gaps import MissedStretch
 from feedkit.store.staging import Run
 from feedkit.wording import size_text
 
 log = logging.getLogger(__name__)
 
 FIRST_VERSION = "/subscribe"  # how the address of a Jetstream v1 ends
+
+
+def has_archive(url: str) -> bool:
+    """Whether the Jetstream at `url` is of a kind that may have an archive."""
+    return not url.split("?")[0].rstrip("/").endswith(FIRST_VERSION)
 
 
 class Planned(Struct):
@@ -48,7 +55,7 @@ class Archived:
         self, filling: Filling, key: str, *, pause: float = PAUSE, patience: float = PATIENCE
     ) -> None:
         url = filling.stream.url
-        if url.split("?")[0].rstrip("/").endswith(FIRST_VERSION):
+        if not has_archive(url):
             raise NotPossible(
                 f"{url} is a Jetstream v1, which has no archive; name a Jetstream v2 that has one "
                 "with --jetstream"
@@ -59,24 +66,44 @@ class Archived:
 
     def fill(self, span: timedelta) -> Outcome:
         """Posts of the last `span`, as far as the feeds keep them. What was fetched before is not
-        fetched again."""
+        fetched again. Gaps in that time are filled by it too, if it was for all feeds."""
         filling = self._filling
         since = filling.since(span)
+        gaps = filling.gaps()[0] if filling.all_feeds else []
+        outcome, until = self._fill("archive", since, lambda run: run.since <= since)
+        filling.close_gaps([gap for gap in gaps if gap.to_us <= until], outcome.began)
+        return outcome
+
+    def fill_gaps(self, gaps: Sequence[MissedStretch]) -> tuple[Outcome, list[MissedStretch]]:
+        """The posts that were missed in `gaps`, and what became of them; and what is left of the
+        gaps, because the archive does not go back so far."""
+        since = min(gap.from_us for gap in gaps)
+        outcome, _ = self._fill("archived-gaps", since, lambda run: True, gaps)
+        return outcome, self._filling.close_gaps(gaps, outcome.began)
+
+    def _fill(
+        self, kind: str, since: int, may_go_on: MayGoOn, gaps: Collection[MissedStretch] = ()
+    ) -> tuple[Outcome, int]:
+        """Read the archive since then, for posts in `gaps` alone if there are any; also gives the
+        time up to which everything was read."""
+        filling = self._filling
         staging = filling.staging()
-        run = filling.begun("archive", since, lambda run: run.since <= since)
-        cut, before = False, -1
-        begins = run.since
+        run = filling.begun(kind, since, may_go_on, [str(gap.id) for gap in gaps])
+        begins, before = run.since, -1
+        until = run.time if run.settled else now_us()
 
         def within(time: int) -> bool:
+            if gaps:
+                return any(gap.from_us <= time <= gap.to_us for gap in gaps)
             return time >= begins
 
         while True:
             if not run.settled and run.place != DONE:
-                run, begins_later = self._swept(staging, run, within)
-                cut = cut or begins_later
+                run = self._swept(staging, run, within)
+            stretch = filling.stretch(staging, run, within)
             try:
-                filling.stretch(staging, run, within).read()
-                return Outcome(staging.counts["hits"], cut)
+                stretch.read()
+                return Outcome.of(staging, run, stretch.began), until
             except Refused as refusal:
                 if run.cursor == before:
                     raise NotPossible(
@@ -85,12 +112,12 @@ class Archived:
                     ) from refusal
                 before, run = run.cursor, run._replace(place="")  # the archive may have more now
 
-    def _swept(self, staging: Staging, run: Run, within: Within) -> tuple[Run, bool]:
+    def _swept(self, staging: Staging, run: Run, within: Within) -> Run:
         with self._archive() as archive:
             on_progress = self._filling.on_progress
             sweep = Sweep(staging, archive, run, now_us(), within, on_progress)
             try:
-                return sweep.read(DONE), sweep.cut
+                return sweep.read(DONE)
             except (NoArchive, Stopped):
                 log.info("%s were fetched from the archive", size_text(archive.spent, 1))
                 raise

@@ -2,76 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
-
-from msgspec import Struct
 
 from feedkit.appview import AppView, Gone, Unresolved
 from feedkit.backfill.rewound import Refused
-from feedkit.backfill.staging import Staging, Stopped, now_us
-from feedkit.backfill.stretch import PATIENCE, QUIET, OnProgress, Stretch, Within, no_progress
+from feedkit.backfill.runs import MayGoOn, NotPossible, Outcome, Runs
+from feedkit.backfill.staging import Staging, now_us
+from feedkit.backfill.stretch import Within
 from feedkit.backfill.views import Ask, Page, by_author, by_words, named_authors
-from feedkit.duration import duration_text
-from feedkit.people import Membership, Refreshing
-from feedkit.settings import Service, Stream
 from feedkit.sources.position import HOUR, MINUTE
-from feedkit.store import Store
+from feedkit.sources.syntax import moment
 from feedkit.store.gaps import MissedStretch
 from feedkit.store.staging import Reached, Run
 
 log = logging.getLogger(__name__)
 
-US = timedelta(microseconds=1)
 BEFORE = 10 * MINUTE  # the AppView may show for so long what the stream has told to be deleted
 FRESH = 20 * HOUR  # what was staged longer ago is fetched again: the stream may have forgotten
 DONE = "~"  # as a place: behind every DID
+PAGE = ">"  # before the cursor of a search, as a place
 RATE_LIMIT = 900.0  # seconds that a server may ask us to wait
 
 
-MayGoOn = Callable[[Run], bool]
-
-
-class NotPossible(Exception):
-    """This cannot be filled. The message says why, and what can be done."""
-
-
-class Outcome(Struct):
-    """What came of it. `hits`: posts that the feeds have more; `cut`: the stream did not go back
-    as far as it was asked to; `problems`: what could not be asked for."""
-
-    hits: int = 0
-    cut: bool = False
-    problems: tuple[str, ...] = ()
-
-
-class Filling:
+class Filling(Runs):
     """Fills `feeds` of a service. Every way raises `Stopped` when `stop` is set, and goes on from
-    there when it is called again with the same words. Raises `NotPossible`.
-
-    `stream`: a Jetstream, wherever posts come from: deletions are read from it.
-    """
-
-    def __init__(
-        self,
-        service: Service,
-        store: Store,
-        feeds: Sequence[str],
-        stream: Stream,
-        stop: threading.Event,
-        on_progress: OnProgress = no_progress,
-        *,
-        quiet: float = QUIET,
-        patience: float = PATIENCE,
-    ) -> None:
-        self._service, self._store, self.stream, self.stop = service, store, stream, stop
-        self._feeds, self.on_progress, self._quiet = sorted(feeds), on_progress, quiet
-        self._patience = patience
-        store.sync_feeds({name: feed.filter.fingerprint() for name, feed in service.feeds.items()})
-        self._know_people()
+    there when it is called again with the same words. Raises `NotPossible`."""
 
     def from_stream(self, span: timedelta) -> Outcome:
         """Posts of the last `span`, as far as the feeds keep them."""
@@ -79,21 +36,6 @@ class Filling:
         return self._filled(
             "stream", since, lambda run: run.since <= since, lambda time: time >= since
         )
-
-    def since(self, span: timedelta) -> int:
-        """When that began, as far as the feeds keep posts (microseconds since 1970)."""
-        now = now_us()
-        keep = max(self._service.feeds[name].keep for name in self._feeds)
-        if keep < span:
-            log.info("feeds keep posts for %s: no older ones are read", duration_text(keep))
-        since = now - min(span, keep) // US
-        times = [live.time for live in self._store.backfills.live()]
-        if times and max(times) <= since:
-            raise NotPossible(
-                "ingest has read nothing in the time that is to be filled; start `feedkit ingest`: "
-                "it goes on where it was, and these posts come by themselves"
-            )
-        return since
 
     def from_authors(self, more: Collection[str] = (), named: bool = True) -> Outcome:
         """Posts by those whom the feeds' filters name (if `named`), and by `more` (DIDs)."""
@@ -118,19 +60,31 @@ class Filling:
                 except Gone as error:
                     problems.append(f"{did}: {error}")
                 except Unresolved as error:
-                    self._check_stopped()
-                    raise NotPossible(
-                        f"{did}: {error}; what was found is kept: run this again to go on"
-                    ) from error
+                    raise self._not_now(error, f"{did}: ") from error
         return self._finished(staging, run, tuple(problems))
 
     def from_search(self, words: str, ask: Ask) -> Outcome:
-        """Posts that the network's search finds; `ask` is signed in."""
+        """Posts that the network's search finds; `ask` is signed in, and raises `Unresolved` when
+        its patience is at an end."""
         staging = self.staging()
         run = self.begun("search", now_us() - BEFORE, self._is_fresh, [words])
-        if run.place != DONE:
+        oldest = self._oldest()
+        while run.place != DONE:
             self.on_progress(0.0, words)
-            run = self._take(staging, run, by_words(ask, words, self._oldest()), "")
+            before = run.place
+            try:
+                for page, cursor in by_words(ask, words, oldest, before.removeprefix(PAGE)):
+                    self._stage(staging, page)
+                    run = run._replace(place=PAGE + cursor if cursor else DONE)
+                    staging.write(run, Reached(run.cursor, run.time, run.place), frozenset())
+                run = run._replace(place=DONE)
+            except Gone as error:
+                if not before or run.place != before:
+                    raise self._not_now(error) from error
+                log.info("the search does not go on where it was (%s): it begins again", error)
+                run = run._replace(place="")
+            except Unresolved as error:
+                raise self._not_now(error) from error
         return self._finished(staging, run)
 
     def gaps(self) -> tuple[list[MissedStretch], list[MissedStretch]]:
@@ -142,29 +96,46 @@ class Filling:
         return [gap for gap in gaps if gap not in lost], lost
 
     def fill_gaps(self, gaps: Sequence[MissedStretch]) -> tuple[Outcome, list[MissedStretch]]:
-        """All that was missed in `gaps`: posts, deletions, likes …; and the gaps that the stream
-        has forgotten."""
-        since = min(gap.from_us for gap in gaps)
+        """All that was missed in `gaps`: posts, deletions, likes …; and what is left of the gaps,
+        because the stream has forgotten it. A stream that refuses what is too old is asked for
+        less and less."""
+        left = sorted(gaps, key=lambda gap: gap.from_us)
+        lost: list[MissedStretch] = []
+        since = left[0].from_us
+        while left:
+            ids = [str(gap.id) for gap in left]
 
-        def within(time: int) -> bool:
-            return any(gap.from_us <= time <= gap.to_us for gap in gaps)
+            def within(time: int, some: Sequence[MissedStretch] = tuple(left)) -> bool:
+                return any(gap.from_us <= time <= gap.to_us for gap in some)
 
-        outcome, began = Outcome(), 0
-        ids = [str(gap.id) for gap in gaps]
-        try:
-            outcome, began = self._read(
-                "gaps", since, lambda run: True, within, self._service.engagement, ids
-            )
-        except Refused as refusal:
-            log.warning("%s", refusal)
-            return outcome, list(gaps)
-        lost = [gap for gap in gaps if outcome.cut and gap.to_us < began]
-        self._store.backfills.mark_filled([g.id for g in gaps if g not in lost], now_us())
-        return outcome, lost
+            try:
+                outcome = self._read(
+                    "gaps", since, lambda run: True, within, self._service.engagement, ids
+                )
+                return outcome, lost + self.close_gaps(left, outcome.began)
+            except Refused as refusal:
+                log.info("not since %s: %s", moment(since).isoformat(" ", "seconds"), refusal)
+                oldest = left[0]
+                if oldest.to_us - since > HOUR:
+                    since = (since + oldest.to_us) // 2
+                else:
+                    lost.append(left.pop(0))
+                    since = left[0].from_us if left else 0
+        return Outcome(), lost
+
+    def close_gaps(self, gaps: Sequence[MissedStretch], began: int) -> list[MissedStretch]:
+        """Note that `gaps` were filled from the time `began` on; what is left of them."""
+        backfills = self._store.backfills
+        left = [gap._replace(to_us=min(gap.to_us, began)) for gap in gaps if gap.from_us < began]
+        open_ = {gap.id for gap in left}
+        backfills.mark_filled([gap.id for gap in gaps if gap.id not in open_], now_us())
+        for gap in left:
+            backfills.shorten_gap(gap.id, gap.to_us)
+        return left
 
     def _filled(self, kind: str, since: int, may_go_on: MayGoOn, within: Within) -> Outcome:
         try:
-            return self._read(kind, since, may_go_on, within, frozenset())[0]
+            return self._read(kind, since, may_go_on, within, frozenset())
         except Refused as refusal:
             raise NotPossible(
                 f"{self.stream.url} does not go back so far ({refusal}); ask for less, as in "
@@ -179,8 +150,8 @@ class Filling:
         within: Within,
         engagement: frozenset[str],
         about: Collection[str] = (),
-    ) -> tuple[Outcome, int]:
-        """Read the stream since then; also gives the time where it began."""
+    ) -> Outcome:
+        """Read the stream since then. Raises `Refused`."""
         while True:
             staging = self.staging()
             run = self.begun(kind, since, may_go_on, about)
@@ -193,7 +164,7 @@ class Filling:
                     raise
                 log.info("%s; it begins again", refusal)
                 continue
-            return Outcome(staging.counts["hits"], stretch.cut), stretch.began
+            return Outcome.of(staging, run, stretch.began)
 
     def _finished(self, staging: Staging, run: Run, problems: tuple[str, ...] = ()) -> Outcome:
         """Read what became meanwhile of the posts that were staged, and show the others."""
@@ -211,76 +182,26 @@ class Filling:
 
     def _take(self, staging: Staging, run: Run, pages: Iterator[Page], place: str) -> Run:
         """Stage what `pages` hold; then `place` is reached."""
-        oldest = self._oldest()
-        for posts, bad in pages:
-            staging.counts["skipped"] += bad
-            for event in posts:
-                if event.time >= oldest:
-                    staging.take(event, True)
+        for page in pages:
+            self._stage(staging, page)
             staging.write(run, Reached(run.cursor, run.time, run.place), frozenset())
-        run = run._replace(place=place or run.place)
+        run = run._replace(place=place)
         staging.write(run, Reached(run.cursor, run.time, run.place), frozenset())
         return run
 
-    def begun(self, kind: str, since: int, may_go_on: MayGoOn, about: Collection[str] = ()) -> Run:
-        """The backfill of this name: the unfinished one, if it may go on, or a new one."""
-        backfills = self._store.backfills
-        name = self._name(kind, about)
-        run = backfills.resume(name, now_us())
-        if run and (run.settled or may_go_on(run)):
-            log.info("going on with what was begun before")
-            return run
-        if run:
-            backfills.drop(run)
-        return backfills.begin(name, since, now_us())
+    def _stage(self, staging: Staging, page: Page) -> None:
+        """Take the posts of `page` that feeds keep still."""
+        posts, bad = page
+        oldest = self._oldest()
+        staging.counts["skipped"] += bad
+        for event in posts:
+            if event.time >= oldest:
+                staging.take(event, True)
 
-    def find(self, kind: str) -> Run | None:
-        """The unfinished backfill of this kind, left alone."""
-        return self._store.backfills.find(self._name(kind))
-
-    def _name(self, kind: str, about: Collection[str] = ()) -> str:
-        filters = [self._service.feeds[name].filter.fingerprint() for name in self._feeds]
-        words = "\n".join([self.stream.url, *self._feeds, *filters, *sorted(about)])
-        return f"{kind} {self._feeds[0]} {hashlib.sha256(words.encode()).hexdigest()[:16]}"
-
-    def stretch(
-        self, staging: Staging, run: Run, within: Within, engagement: frozenset[str] = frozenset()
-    ) -> Stretch:
-        """The stream, from where `run` is on."""
-        return Stretch(
-            staging,
-            self.stream,
-            run,
-            within,
-            engagement,
-            self.on_progress,
-            quiet=self._quiet,
-            patience=self._patience,
-        )
-
-    def staging(self) -> Staging:
-        """What takes the events of one reading."""
-        return Staging(self._service, self._store, self._feeds, self.stop)
-
-    def _oldest(self) -> int:
-        return now_us() - max(self._service.feeds[name].keep for name in self._feeds) // US
+    def _not_now(self, error: Unresolved, who: str = "") -> NotPossible:
+        """What is raised where the network does not answer. Raises `Stopped` if that is why."""
+        self._check_stopped()
+        return NotPossible(f"{who}{error}; what was found is kept: run this again to go on")
 
     def _is_fresh(self, run: Run) -> bool:
         return run.since > now_us() - FRESH
-
-    def _check_stopped(self) -> None:
-        if self.stop.is_set():
-            raise Stopped
-
-    def _know_people(self) -> None:
-        """Find out whom the feeds' lists and handles mean, if nobody has done so yet."""
-        people = Membership(self._service, self._store)
-        if any(people.unknown(name) for name in self._feeds):
-            Refreshing(self._service, self._store, people, self.stop).refresh()
-            people.look()
-        for name in self._feeds:
-            if left := people.unknown(name):
-                raise NotPossible(
-                    f"feeds.{name}: nobody could find out whom {min(map(str, left))} means; try "
-                    "again when the network answers"
-                )

@@ -9,6 +9,7 @@ from feedkit.sources.jetstream import Jetstream
 from feedkit.sources.position import DAY, HOUR, Position
 from feedkit.sources.socket import Closed
 
+LOOKBACK = 35 * HOUR  # microseconds; a Jetstream v1 goes back 36 hours
 _TOO_OLD = ("CursorTooOld", "FutureCursor", "OutdatedCursor")
 
 
@@ -20,7 +21,8 @@ class Rewound(Jetstream):
     """Frames of a Jetstream from a time on, and then from the cursor reached.
 
     `open`: whether there is a connection; None while one is being opened. `refusal`: what the
-    server said if it does not go back so far. `cut`: it began with the oldest that it has.
+    server said if it does not go back so far. `cut`: it said that it began with the oldest that it
+    has. `silent`: it would not say so.
     """
 
     meanwhile = "nothing more is filled; what was filled stays"
@@ -32,6 +34,7 @@ class Rewound(Jetstream):
         self.open: bool | None = None
         self.refusal = ""
         self.cut = False
+        self.silent = not self._v2
 
     def _position(self, cursor: int | None, time: int) -> Position:
         if self._v2:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from time import monotonic
 from typing import TypeVar
@@ -96,9 +96,21 @@ class Staging:
             )
         )
 
+    def note_began(self, run: Run, began: int) -> None:
+        """Note from when on the stream of `run` really was read."""
+        self.patiently(lambda: self.store.backfills.note_began(run, began))
+
     def settle(self, run: Run, reached: Callable[[list[Live]], bool]) -> bool:
         """See `feedkit.store.backfilling.Backfills.settle`."""
         return self.patiently(lambda: self.store.backfills.settle(run, reached, now_us()))
+
+    def settle_behind(self, run: Run) -> None:
+        """See `feedkit.store.backfilling.Backfills.settle_behind`."""
+        self.patiently(lambda: self.store.backfills.settle_behind(run, now_us()))
+
+    def correct(self, run: Run, before: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+        """See `feedkit.store.backfilling.Backfills.correct`."""
+        return self.patiently(lambda: self.store.backfills.correct(run, before))
 
     def show(self, run: Run) -> None:
         """Show all that was staged."""

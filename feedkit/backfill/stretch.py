@@ -7,9 +7,10 @@ from collections.abc import Callable, Generator
 from time import monotonic
 from typing import cast
 
+from feedkit.backfill.beginning import Beginning
 from feedkit.backfill.rewound import Refused, Rewound, is_news
 from feedkit.backfill.staging import Staging, Stopped, now_us
-from feedkit.event import Frame, PostWritten
+from feedkit.event import Engaged, Frame, PostWritten
 from feedkit.settings import Stream
 from feedkit.sources.position import MINUTE
 from feedkit.sources.syntax import moment
@@ -23,6 +24,7 @@ LOOK_EVERY = 0.5  # seconds between two looks at where the live cursor is
 QUIET = 5.0  # seconds without a message after which a stream may have no more
 PATIENCE = 15.0  # seconds until the first message of a connection
 ROUNDS = 3  # connections that brought nothing, after which a stream counts as quiet
+CORRECTIONS = 5  # times that accounts are looked at again, since one may change all the time
 
 Within = Callable[[int], bool]
 OnProgress = Callable[[float, str], None]
@@ -40,6 +42,18 @@ class Stretch:
     A stream of which only posts are asked for may be quiet long before the live cursor's place.
     It has no more when a new connection, from the last message on, brings that message again and
     then nothing: so it works, and there is nothing behind it.
+
+    Behind a live stream that goes on, perhaps another one whose numbers say nothing, it ends in
+    three steps:
+
+    1. When it has caught up, it takes nothing new any more (the live stream does), and remembers
+       where that stands.
+    2. When it is there too, every deletion that the live stream saw before the last post was
+       stored has been read. Posts may be shown.
+    3. An account that is here neither what this stream says nor changed since step 1 is one that
+       the live stream has missed: its state is taken over. The live stream may just have told a
+       newer one, which is not read here yet; so what was taken over is looked at once more when
+       the place is passed where the live stream stood then.
     """
 
     def __init__(
@@ -59,16 +73,20 @@ class Stretch:
         self._engagement, self._on_progress = engagement, on_progress
         self._quiet, self._patience = quiet, patience
         self._cursor, self._time = run.cursor, run.time or run.since
+        self._beginning = Beginning(staging, run, self._source)
         self._until = now_us()
+        self._aim = self._left = 0  # a place of the live stream, and how far it was away
+        self._behind: list[Live] = []  # step 2: what is to be passed; none before step 1
+        self._doubtful: dict[str, str] = {}  # step 3: states of accounts that may be wrong
+        self._corrections = 0
         self._noted = self._wrote = self._looked = monotonic()
         self._target = self._until
-        self.began = 0  # the time of the first event
         self._silent = 0  # connections in a row that brought nothing
 
     @property
-    def cut(self) -> bool:
-        """Whether the stream began later than it was asked to."""
-        return self._source.cut
+    def began(self) -> int:
+        """From when on the stream really was read (microseconds since 1970)."""
+        return self._beginning.time
 
     @property
     def reached(self) -> Reached:
@@ -125,17 +143,17 @@ class Stretch:
             self._cursor = frame.cursor
         if frame.time:
             self._time = frame.time
-            self.began = self.began or frame.time
+            self._beginning.saw(frame.time)
         staging = self._staging
         for event in frame.events:
             if isinstance(event, PostWritten):
-                within = self._within(event.time)
+                within = not self._behind and self._within(event.time)
                 before = len(staging)
                 staging.take(event, within)
                 answers = event.post.reply_parent or event.post.quote
-                if self._engagement and answers and len(staging) == before:
+                if self._engagement and answers and not self._behind and len(staging) == before:
                     staging.engaging(event)
-            else:
+            elif not (self._behind and isinstance(event, Engaged)):
                 staging.take(event, False)
 
     def _write(self, now: float = 0.0) -> None:
@@ -143,22 +161,77 @@ class Stretch:
         self._wrote = now
         if len(self._staging) or now - self._noted > NOTE_EVERY:
             self._noted = now
+            if self._cursor:
+                self._beginning.decide()
             self._staging.write(self._run, self.reached, self._engagement)
 
     def _look(self) -> bool:
         """Whether it seems to be at the end; `_settle` makes sure of it."""
         self._looked = monotonic()
         live = self._staging.store.backfills.live()
-        self._target = max([one.time for one in live] or [self._until])
+        newest = max((one.time for one in live), default=self._until)
+        self._target = max((one.time + MINUTE for one in self._behind), default=newest)
         whole = max(self._target - self._run.since, 1)
         done = min(max((self._time - self._run.since) / whole, 0.0), 1.0)
         self._on_progress(done, moment(self._time).isoformat(" ", "seconds"))
-        return self._passed(live)
+        if live and not self._behind and self._caught_up(newest):
+            self._fall_behind()
+        return self._passed(live) or (bool(self._behind) and self._passed(self._behind))
+
+    def _caught_up(self, newest: int) -> bool:
+        """Whether it is where the live stream was when it began; or where that has come
+        meanwhile, as long as it gets nearer quickly."""
+        if not self._aim:
+            self._aim, self._left = newest, newest - self._time
+        if self._time < self._aim:
+            return False
+        left = newest - self._time
+        if MINUTE < left < self._left / 2:
+            self._aim, self._left = newest, left
+            return False
+        return True
+
+    def _fall_behind(self) -> None:
+        """Step 1. The accounts come first: what the live stream does to them from then on is
+        either read here or seen as a change."""
+        self._write_all()
+        backfills = self._staging.store.backfills
+        self._doubtful = backfills.disagreeing(self._run)
+        self._behind = backfills.live()
 
     def _settle(self, quiet: bool) -> bool:
+        self._write_all()
+        self._beginning.decide()
+
+        def reached(live: list[Live]) -> bool:
+            return self._passed(live) or (quiet and not live)
+
+        if self._staging.settle(self._run, reached):
+            return True
+        if not self._behind:
+            if quiet:
+                self._fall_behind()
+            return False
+        if not (quiet or self._passed(self._behind)):
+            return False
+        return self._correct()
+
+    def _correct(self) -> bool:
+        """Step 3; whether it was the last time."""
+        corrected, more = self._staging.correct(self._run, self._doubtful)
+        self._corrections += 1
+        # Others that disagree by now are doubtful only if the live stream should have told of them
+        # before step 1 ended, so once; later ones it will tell of itself.
+        self._doubtful = corrected | (more if self._corrections == 1 else {})
+        if self._doubtful and self._corrections < CORRECTIONS:
+            self._behind = self._staging.store.backfills.live()
+            return False
+        self._staging.settle_behind(self._run)
+        return True
+
+    def _write_all(self) -> None:
         self._noted = 0.0
         self._write()
-        return self._staging.settle(self._run, lambda live: quiet or self._passed(live))
 
     def _passed(self, live: list[Live]) -> bool:
         """Whether all that the live streams have told was read here too. Their numbers are those

@@ -45,7 +45,7 @@ class Place(NamedTuple):
 
 class Sweep:
     """The archive, read for `run`, from `since` (microseconds since 1970) to `until`. `within`,
-    `on_progress`: as for `Stretch`. `cut`: the archive begins later than that."""
+    `on_progress`: as for `Stretch`. It notes from when on the archive has anything."""
 
     def __init__(
         self,
@@ -61,7 +61,6 @@ class Sweep:
         self._cursor, self._time = run.cursor, run.time
         self._place = Place.read(run.place)
         self._wrote = self._told = monotonic()
-        self.cut = False
 
     def read(self, done: str) -> Run:
         """Read to the end, which is told by `done` as the place. Raises `NoArchive`, and what was
@@ -80,16 +79,16 @@ class Sweep:
     def _begin(self) -> bool:
         """Find the number with which to begin, unless an earlier run did; whether the archive has
         anything of that time."""
-        first = True
-        for segment in self._archive.segments():
-            self.cut = first and segment.min_witnessed_at > self._run.since
-            if self._cursor:
-                return True
-            if segment.max_witnessed_at >= self._run.since:
+        if self._cursor:
+            return True
+        since = self._run.since
+        for number, segment in enumerate(self._archive.segments()):
+            if segment.max_witnessed_at >= since:
+                began = since if number else max(segment.min_witnessed_at, since)
+                self._staging.note_began(self._run, began)
                 self._cursor = max(segment.min_seq - 1, 0)
                 return True
-            first = False
-        return bool(self._cursor)
+        return False
 
     def _to_the_end(self) -> None:
         before, tries = self._where, 1

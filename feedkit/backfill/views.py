@@ -23,7 +23,7 @@ Page = tuple[list[PostWritten], int]  # posts, and items that are none
 def by_author(ask: Ask, did: str, since: int) -> Iterator[Page]:
     """The posts of an account since then (microseconds since 1970), newest first, page by page."""
     asked = {"actor": did, "filter": "posts_with_replies"}
-    for items in _pages(ask, "app.bsky.feed.getAuthorFeed", asked, "feed"):
+    for items, _ in _pages(ask, "app.bsky.feed.getAuthorFeed", asked, "feed"):
         own = []
         newest = 0
         for item in items:
@@ -37,12 +37,14 @@ def by_author(ask: Ask, did: str, since: int) -> Iterator[Page]:
             return
 
 
-def by_words(ask: Ask, words: str, since: int) -> Iterator[Page]:
-    """The posts since then that a search finds, newest first, page by page."""
+def by_words(ask: Ask, words: str, since: int, cursor: str = "") -> Iterator[tuple[Page, str]]:
+    """The posts since then that a search finds, newest first, page by page from `cursor` on, each
+    with the cursor of the next, which is empty behind the last."""
     asked = {"q": words, "sort": "latest", "since": moment(since).isoformat()}
-    for items in _pages(ask, "app.bsky.feed.searchPosts", asked, "posts"):
-        yield _read(items)
-        if max(map(_shown_at, items), default=0) < since:
+    for items, after in _pages(ask, "app.bsky.feed.searchPosts", asked, "posts", cursor):
+        over = max(map(_shown_at, items), default=0) < since
+        yield _read(items), "" if over else after
+        if over:
             return
 
 
@@ -58,16 +60,19 @@ def named_authors(filter: Parameters) -> frozenset[str]:
     return found
 
 
-def _pages(ask: Ask, method: str, asked: Mapping[str, str], key: str) -> Iterator[list[Any]]:
-    cursor = ""
+def _pages(
+    ask: Ask, method: str, asked: Mapping[str, str], key: str, cursor: str = ""
+) -> Iterator[tuple[list[Any], str]]:
     for _ in range(MOST_PAGES):
         answer = ask(method, {**asked, "limit": PAGE, **({"cursor": cursor} if cursor else {})})
         items = answer.get(key)
         if not isinstance(items, list):
             raise Away(f"the network answered {method} without {key}")
-        yield items
         before, cursor = cursor, answer.get("cursor") or ""
-        if not isinstance(cursor, str) or not cursor or cursor == before:
+        if not isinstance(cursor, str) or cursor == before:
+            cursor = ""
+        yield items, cursor
+        if not cursor:
             return
 
 

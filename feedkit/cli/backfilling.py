@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from feedkit.backfill import Filling, Outcome
     from feedkit.backfill.views import Ask
     from feedkit.settings import Service, Stream
-    from feedkit.store.gaps import MissedStretch
 
 log = logging.getLogger(__name__)
 
@@ -60,14 +60,17 @@ class _Duration(click.ParamType[timedelta]):
 @click.option("--authors", is_flag=True, help="From the authors that the feeds' filters name.")
 @click.option(
     "--author", "accounts", multiple=True, metavar="ACCOUNT",
-    help="From this account (handle or DID); may be repeated.",
+    help="From this account, or those on this list or in this starter pack; may be repeated.",
 )  # fmt: skip
 @click.option("--search", "words", help="From the network's search; needs an app password.")
 @click.option(
     "--archive", "archived", type=_Duration(), metavar="DURATION",
     help="From the stream's archive, of so long: 7d; needs a key, and is metered by bytes.",
 )  # fmt: skip
-@click.option("--gaps", is_flag=True, help="What ingest has missed, for all feeds.")
+@click.option(
+    "--gaps", is_flag=True,
+    help="What ingest has missed, for all feeds; what the stream has forgotten, from the archive.",
+)  # fmt: skip
 @click.option(
     "--dry-run", is_flag=True, help="With --gaps or --archive: say what would be done, and end."
 )
@@ -83,9 +86,15 @@ def backfill(
     Likes and reposts that these posts got before are not counted. Interrupted, it goes on where
     it was when it is run again with the same words. --search asks as service.publisher, with the
     app password in $FEEDKIT_APP_PASSWORD; --archive wants a key in
-    $FEEDKIT_ARCHIVE_KEY.
+    $FEEDKIT_ARCHIVE_KEY, and --gaps takes it if it is there. --author takes
+    handles, DIDs, and the addresses of lists and starter packs (at://…, or bsky.app links).
+
+    Start ingest with a new feed first: what arrives after the backfill has caught up is its
+    business. Where ingest reads another stream than the one that is read here, a backfill goes on
+    for a minute or two behind that.
     """
     from feedkit.backfill import Filling, NotPossible, Stopped
+    from feedkit.backfill.naming import accounts_named
 
     others = bool(span or authors or accounts or words)
     _check(feeds, every, others or bool(archived), gaps, dry_run, bool(archived) and not others)
@@ -99,7 +108,7 @@ def backfill(
     stream = _stream(service, jetstream)
     try:
         with (
-            _asking(service, bool(words)) as ask,
+            _asking(service, bool(words), stop) as ask,
             open_checked(service) as store,
             _progress() as on_progress,
         ):
@@ -115,7 +124,7 @@ def backfill(
             if archived:
                 _archive(filling(), shown, archived, key, dry_run)
             if authors or accounts:
-                dids = _dids(service, accounts)
+                dids = accounts_named(service, accounts, stop)
                 _tell(shown, "authors", filling().from_authors(dids, named=authors))
             if words and ask:
                 _tell(shown, "the search", filling().from_search(words, ask))
@@ -165,29 +174,24 @@ def _stream(service: Service, jetstream: str | None) -> Stream:
     )
 
 
-def _dids(service: Service, accounts: Sequence[str]) -> list[str]:
-    from feedkit.identity import resolve
-
-    found = [resolve(account, service.network) for account in accounts]
-    for account, did in zip(accounts, found, strict=True):
-        if not did.startswith("did:"):
-            raise Mistake(f"--author {account}: this is no account; write a handle or a DID")
-    return found
-
-
 def _tell(feeds: str, source: str, outcome: Outcome) -> None:
     for problem in outcome.problems:
         click.echo(f"left out: {problem}", err=True)
     if outcome.cut:
-        click.echo(f"{source} does not go back so far; it was read from its oldest on", err=True)
+        click.echo(
+            f"{source} does not go back so far; it was read from its oldest on, "
+            f"{_moment(outcome.began)}",
+            err=True,
+        )
     click.echo(f"{feeds}: {count(outcome.hits, 'post')} more, from {source}")
 
 
-def _key() -> str:
+def _key(needed: bool = True) -> str:
+    """The archive's key; empty where there is none and none is `needed`."""
     from feedkit.backfill.asking import KEY
 
     key = os.environ.get(KEY, "").strip()
-    if not key:
+    if not key and needed:
         raise Mistake(
             f"--archive: the archive is metered by bytes and opens only to who has a key; put one "
             f"into {KEY} (https://bsky.network/account gives them), or use --stream, which needs "
@@ -200,7 +204,6 @@ def _key() -> str:
 
 def _archive(filling: Filling, feeds: str, span: timedelta, key: str, dry_run: bool) -> None:
     from feedkit.backfill.archiving import Archived
-    from feedkit.sources.syntax import moment
     from feedkit.wording import size_text
 
     archived = Archived(filling, key)
@@ -212,7 +215,7 @@ def _archive(filling: Filling, feeds: str, span: timedelta, key: str, dry_run: b
     parts = [count(planned.segments, "whole segment")] if planned.segments else []
     if planned.blocks:
         parts.append(f"{count(planned.blocks, 'block')} of {count(planned.parted, 'segment')}")
-    since = moment(planned.since).isoformat(" ", "seconds")
+    since = _moment(planned.since)
     most = f", {size_text(planned.bytes, 1)} at most" if parts else ""
     begun = "goes on with what was begun: " if planned.begun else ""
     click.echo(
@@ -222,38 +225,30 @@ def _archive(filling: Filling, feeds: str, span: timedelta, key: str, dry_run: b
 
 
 def _gaps(filling: Filling, dry_run: bool) -> int:
-    open_, lost = filling.gaps()
-    if not (open_ or lost):
-        click.echo("no gaps: ingest has missed nothing that was not filled")
-        return 0
-    if dry_run:
-        for gap in open_:
-            click.echo(f"{_shown(gap)}; feedkit backfill --gaps fills it")
-    elif open_:
-        outcome, forgotten = filling.fill_gaps(open_)
-        lost = lost + forgotten
-        for gap in open_:
-            if gap not in forgotten:
-                click.echo(f"{_shown(gap)}: filled")
-        click.echo(f"{count(outcome.hits, 'post')} more")
-    for gap in lost:
-        click.echo(f"{_shown(gap)}: lost, the stream has forgotten it")
-    return 0 if dry_run or not lost else 1
+    from feedkit.backfill import gaps
+
+    key = _key(needed=False)
+    report = gaps.look(filling, bool(key)) if dry_run else gaps.fill(filling, key)
+    for line in report.said:
+        click.echo(line)
+    for line in report.warned:
+        click.echo(line, err=True)
+    return 0 if dry_run or not report.lost else 1
 
 
-def _shown(gap: MissedStretch) -> str:
+def _moment(us: int) -> str:
     from feedkit.sources.syntax import moment
 
-    began = moment(gap.from_us).isoformat(" ", "seconds") if gap.from_us else "an unknown time"
-    return f"{began} to {moment(gap.to_us).isoformat(' ', 'seconds')} ({gap.reason})"
+    return moment(us).isoformat(" ", "seconds")
 
 
 @contextmanager
-def _asking(service: Service, wanted: bool) -> Iterator[Ask | None]:
-    """Questions to the network, signed in as the publisher."""
+def _asking(service: Service, wanted: bool, stop: threading.Event) -> Iterator[Ask | None]:
+    """Questions to the network, signed in as the publisher, and with patience."""
     if not wanted:
         yield None
         return
+    from feedkit.backfill.searching import patiently
     from feedkit.publish.errors import PublishError
     from feedkit.publish.publishers import PASSWORD, find_publishers, variable
     from feedkit.publish.repo import Repo
@@ -269,7 +264,7 @@ def _asking(service: Service, wanted: bool) -> Iterator[Ask | None]:
         publisher = find_publishers([service.publisher], service.network)[service.publisher]
         with Repo(publisher) as repo:
             repo.sign_in(password)
-            yield repo.ask
+            yield patiently(repo.ask, PublishError, stop)
     except PublishError as error:
         raise Mistake(str(error)) from error
 
