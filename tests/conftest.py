@@ -123,6 +123,7 @@ def _nothing_has_failed() -> None:
 # What starts many processes, kills them, fills disks, or needs a network of servers: minutes.
 SLOW = frozenset({
     "test_adversity", "test_backfill", "test_backfill_archive", "test_backfill_authors", "test_backfill_cli",
+    "test_backfill_gaps", "test_backfill_live",
     "test_deploy_docs", "test_doctor", "test_jobs_owner", "test_orphans", "test_postgresql",
     "test_pytest_plugin", "test_run", "test_serving_process", "test_sharding", "test_socket", "test_status", "test_tutorial",
 })  # fmt: skip

@@ -14,8 +14,11 @@ from feedkit.testing.failure import broken, show
 def check_terms(
     plugin: Ranker, asked: Request, posts: Sequence[Post], scores: Sequence[float]
 ) -> None:
-    """Raise `ContractBroken` where the terms of a ranker do not make its `scores` of `posts`."""
-    for post, score in zip(posts, scores, strict=True):
+    """Raise `ContractBroken` where the terms of a ranker do not make its `scores` of `posts`. One
+    that explains a post among others takes as long for each as for all of them: it is asked about
+    every eighth."""
+    compares = type(plugin).explain_among is not Ranker.explain_among
+    for post, score in [*zip(posts, scores, strict=True)][:: 8 if compares else 1]:
         try:
             terms = plugin.explain_among(post, posts, asked)
         except Exception as error:
