@@ -135,7 +135,7 @@ def test_caddy_and_the_units_agree_about_the_port(tmp_path):
     (cloudflare,) = (
         yaml.safe_load(b.text)
         for b in blocks("deploy.md")
-        if "ingress" in b.text and b.kind == "yaml"
+        if "ingress" in b.text and b.kind == "yml"
     )
     assert cloudflare["ingress"] == [
         {"hostname": "feeds.example.com", "service": f"http://127.0.0.1:{port}"},
