@@ -3,6 +3,9 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
 
+# Without compiled files each of the many processes of a test would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint types bench docs clean
 
 .venv/ready: setup.cfg pyproject.toml
