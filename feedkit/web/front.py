@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 SKELETON = "/xrpc/app.bsky.feed.getFeedSkeleton"
 PEOPLE = ("/", "/why")
-FRESH = 0.5  # seconds for which a page is served again without a look at the store
+FRESH = 0.25  # seconds for which a page is served again without a look at the store
 PATIENCE = 0.3  # seconds that a reader waits for a fresh page where a stale one is at hand
 STALE = 600.0  # seconds for which the last good page stands in
 _LANGUAGES = 3  # where in the key of a page by language the languages begin
