@@ -231,7 +231,7 @@ def test_a_slow_service_is_covered_too_and_its_answer_is_used_later(behind, monk
             assert stale.json()["n"] == 1
             assert "x-feedkit-stale" in stale.headers
             behind.go.set()
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.05)
             assert (await page(asks)).json()["n"] == 2
             assert len(behind.asked) == 2
 
