@@ -22,7 +22,9 @@ from feedkit.times import micros
 log = logging.getLogger(__name__)
 
 DEPTH = 1000  # posts that are ranked for a viewer, after narrowing
-ENOUGH = 10  # posts by authors whom rankers seek, with which none are sought below the newest
+# Posts by authors whom rankers seek: with so many none are sought below the newest, which costs
+# as much as all the rest of a page; else so many.
+ENOUGH, THEIRS = 3, 60
 STEPS = 5  # of so many posts that are looked at for them
 MOMENT = 1.0  # seconds for which candidates are shared among viewers
 MOST_RECENT = 8  # of which so many are kept: about 2 MB each
@@ -43,7 +45,7 @@ def candidates_for(store: Store, feed: FeedConfig, viewer: Viewer | None) -> Can
     newest, below = _newest(store, feed, viewer, narrowing, depth)
     sought = _seek(feed, viewer) if below is not None else Sought()
     theirs = (post for post in newest.posts if post.author in sought.authors)
-    if len([*islice(theirs, ENOUGH)]) == ENOUGH:  # as many as somebody looks at; more cost 3 ms
+    if len([*islice(theirs, ENOUGH)]) == ENOUGH:
         sought = Sought(sought.uris)
     if not sought.uris and not sought.authors:
         return newest
@@ -99,12 +101,12 @@ def _older(
     store: Store, feed: FeedConfig, viewer: Viewer, narrowing: tuple[Narrowing, ...],
     sought: Sought, depth: int, below: Place | None,
 ) -> Candidates:  # fmt: skip
-    """What is sought of the posts below a place, newest first: at most half of what is ranked, a
-    quarter by authors."""
+    """What is sought of the posts below a place, newest first: at most half of what is ranked, and
+    `THEIRS` by authors."""
     found = _NONE
     for wanted, most in (
         (Narrowing(uris=(*islice(sought.uris, depth // 2),)), depth // 2),
-        (Narrowing(sought.authors), depth // 4),
+        (Narrowing(sought.authors), min(depth // 4, THEIRS)),
     ):
         if wanted.uris or wanted.authors:
             most = min(most, depth // 2 - len(found.posts))

@@ -26,8 +26,8 @@ class Affinity(Ranker):
 
     Posts by others come after these, newest first, and those by authors of whom the viewer wants
     to see less at the end. Only likes for posts of this service's feeds are known. Of a large feed
-    the newest posts are ranked; where hardly one is by an author whom the viewer likes, also up to
-    a quarter of older ones by the twenty with most points.
+    the newest posts are ranked; where hardly one is by an author whom the viewer likes, also sixty
+    older ones by the twenty with most points.
 
     Source: EdgeRank (Facebook, f8 2010), affinity · weight · decay; the numbers are feedkit's own.
 
