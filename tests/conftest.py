@@ -125,7 +125,8 @@ SLOW = frozenset({
     "test_adversity", "test_backfill", "test_backfill_archive", "test_backfill_authors", "test_backfill_cli",
     "test_backfill_gaps", "test_backfill_live",
     "test_deploy_docs", "test_doctor", "test_jobs_owner", "test_orphans", "test_postgresql",
-    "test_pytest_plugin", "test_run", "test_serving_process", "test_sharding", "test_socket", "test_status", "test_tutorial",
+    "test_pytest_plugin", "test_run", "test_serving_process", "test_sharding", "test_socket", "test_status",
+    "test_store_retention", "test_tutorial",
 })  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from dataclasses import replace
@@ -438,7 +439,7 @@ def stream(made):
 
 
 @settings(
-    max_examples=25, deadline=None,
+    max_examples=25 if os.environ.get("FEEDKIT_SLOW") else 10, deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 @given(
