@@ -22,7 +22,7 @@ TAGS = [
     "#рукоділля",
 ]
 MADE = Keywords([*SAID, *TAGS])
-CODE = LinksTo(["github.com", "codeberg.org", "gitlab.com", "pypi.org", "npmjs.com", "itch.io"])
+CODE = LinksTo(["github.com", "codeberg.org", "gitlab.com", "sr.ht", "itch.io"])
 
 
 class ShowAndTell(Feed):
