@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import time
 
 import pytest
@@ -44,6 +45,13 @@ class Published(Running):
             f"network: {{plc: '{info['plc']}', appview: '{info['appview']}'}}\n"
             f"feeds: {json.dumps({'python': feed, 'hot': hot})}\n"
         )
+
+    def change(self, one, other):
+        """The configuration, with something else in it."""
+        path = self.folder / "config.yaml"
+        text = path.read_text()
+        assert one in text
+        path.write_text(text.replace(one, other))
 
     def record(self, name, **fields):
         """Somebody changes the record by hand."""
@@ -163,6 +171,19 @@ def test_from_the_first_day_to_faults(published, network, feedkit, doctor, monke
     assert unknown.keys() == {"app hot"}
     assert feedkit("unpublish", "gone", "--yes")[0] == 0
     assert feedkit("publish", "--yes")[0] == 0
+
+    # a publisher whom nobody knows; another database, without tables
+    published.change("publisher: alice.test", "publisher: nobody.test")
+    failed, _ = doctor("python")
+    assert "nobody.test" in failed["publisher"][0]
+    assert failed["publisher"][1]
+    published.write()
+    sqlite3.connect(published.folder / "empty.db").close()
+    published.change("feedkit.db", "empty.db")
+    failed, _ = doctor()
+    assert "feedkit migrate" in " ".join(failed["database"])
+    published.write()
+    assert doctor() == ({}, {})
 
     # nobody ranks; nobody reads; nobody answers
     published.end("jobs")

@@ -84,7 +84,7 @@ class Above(Ranker):
 class FriendsFirst(Above):
     """Posts by those whom the viewer follows above all others; with a factor, their scores are
     multiplied by it (a negative score is divided). Of a large feed the newest posts are ranked;
-    where hardly one is by these people, also sixty older ones by them.
+    where fewer than three are by these people, also up to sixty older ones by them.
 
     ```yaml
     friends_first: {then: gravity, factor: 3}

@@ -26,8 +26,8 @@ class Affinity(Ranker):
 
     Posts by others come after these, newest first, and those by authors of whom the viewer wants
     to see less at the end. Only likes for posts of this service's feeds are known. Of a large feed
-    the newest posts are ranked; where hardly one is by an author whom the viewer likes, also sixty
-    older ones by the twenty with most points.
+    the newest posts are ranked; where fewer than three are by the twenty authors with most points,
+    also up to sixty older ones by them.
 
     Source: EdgeRank (Facebook, f8 2010), affinity · weight · decay; the numbers are feedkit's own.
 
@@ -115,7 +115,7 @@ class CoLiked(Ranker):
     It is no machine learning, and looks at no text or picture; it knows only posts of this
     service's feeds and the likes for them that came while they were stored, so that it needs feeds
     that many people like something in, and a viewer who did. Of a large feed the newest posts are
-    ranked, and up to a half of older ones, those that promise most. Whose
+    ranked; up to half of them give way to older ones, those that promise most. Whose
     likes are looked at: the newest 20 each of at most 150 people, found by the newest 100 of the
     viewer's likes of seven days, or of the longest `window` of the service.
 
