@@ -225,7 +225,11 @@ def test_a_server_that_says_nothing_holds_up_nobody(service):
         ((502, b"<html>Bad Gateway"), "its proxy finds no feedkit", "$PORT"),
         ((200, b"<html>Hello"), "is no feedkit", "`feedkit serve`"),
         ((404, {"error": "NotFound"}), "is no feedkit: status 404", "proxy"),
-        ((503, {"status": "x", "message": "its disk is full"}), "its disk is full", "see database"),
+        (
+            (200, {"status": "store unavailable", "message": "it cannot be read"}),
+            "says 'store unavailable': it cannot be read",
+            "see database",
+        ),
     ],
     ids=["redirect", "bad-gateway", "other-page", "not-found", "store"],
 )

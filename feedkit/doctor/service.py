@@ -40,7 +40,8 @@ def hostname(visit: Visit) -> Verdict:
             "start the web process, and check the port that the proxy passes on to ($PORT)",
         )
     if isinstance(why := body.get("message"), str) and "status" in body:
-        return bad(f"{base} answers, but its {body['status']}: {why}", "see database, there")
+        said = f"{base} answers, but says {body['status']!r}: {why}"
+        return bad(said, "see database, and the log of the web process")
     if status != 200 or "status" not in body:
         return bad(
             f"what answers at {base} is no feedkit: status {status}",
