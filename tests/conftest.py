@@ -19,11 +19,16 @@ from urllib.parse import quote
 import pytest
 from _emptied import Emptied
 from _network import network  # noqa: F401
+from hypothesis import settings
 
 from feedkit import failures
 from feedkit.store import Store, open_store
 
 DIALECTS = ("sqlite", "postgresql")
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("feedkit", deadline=None)
+settings.load_profile("feedkit")
 
 
 @pytest.fixture(scope="session")

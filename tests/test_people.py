@@ -146,9 +146,11 @@ def test_ingest_looks_once_a_second_at_most(service_of, store, monkeypatch):
     looks = []
     version = store.account_sets.version
     monkeypatch.setattr(store.account_sets, "version", lambda: looks.append(1) or version())
+    began = time.monotonic()
     work.run(Steps(*(written(str(n), rev="1") for n in range(200))), threading.Event())
+    took = time.monotonic() - began
     assert len(order(store, "own")) == 200
-    assert len(looks) == 1
+    assert 1 <= len(looks) <= 1 + took
 
 
 def test_dids_alone_ask_nobody(service_of, store, appview, monkeypatch):

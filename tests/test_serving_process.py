@@ -229,7 +229,18 @@ def test_sixteen_viewers_at_once_get_their_own_pages(folder, plc):
                 cursors[name, who] = answer.cursor
                 seen[name, who] += 1
 
+    async def known(port):
+        """Until each viewer's key is known to both processes: before that a page stands in."""
+        for who, viewer in enumerate(VIEWERS[:16]):
+            own = 0
+            while own < 10:
+                async with Connection(port) as connection:
+                    answer = await connection.get(query("friends", limit=3), token(viewer))
+                theirs = {uri.split("/")[2] for uri in answer.posts} <= {AUTHORS[who]}
+                own = own + 1 if theirs else 0
+
     async def all_at_once(port):
+        await known(port)
         left = iter(range(total))
         async with asyncio.TaskGroup() as group:
             for number in range(16):
