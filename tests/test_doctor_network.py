@@ -175,8 +175,8 @@ def test_from_the_first_day_to_faults(published, network, feedkit, doctor, monke
     # a publisher whom nobody knows; another database, without tables
     published.change("publisher: alice.test", "publisher: nobody.test")
     failed, _ = doctor("python")
-    assert "nobody.test" in failed["publisher"][0]
-    assert failed["publisher"][1]
+    assert "does not know this handle" in failed["publisher nobody.test"][0]
+    assert "write the account's DID" in failed["publisher nobody.test"][1]
     published.write()
     sqlite3.connect(published.folder / "empty.db").close()
     published.change("feedkit.db", "empty.db")
