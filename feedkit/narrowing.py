@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import compress
 
 from feedkit.failures import failed
@@ -32,12 +32,19 @@ def narrowing_for(feed: FeedConfig, viewer: Viewer) -> tuple[Narrowing, ...]:
 
 def both(one: Narrowing, other: Narrowing) -> Narrowing:
     """What the posts of `one` and of `other` have in common."""
-    sets = [some for some in (one.authors, other.authors) if some is not None]
-    authors = frozenset(sets[0]).intersection(*sets[1:]) if sets else None
-    uris = one.uris if other.uris is None else other.uris
-    if one.uris is not None and other.uris is not None:
-        uris = tuple(uri for uri in one.uris if uri in set(other.uris))
-    return Narrowing(authors, tuple(dict.fromkeys((*one.naming, *other.naming))), uris)
+    return Narrowing(
+        _common(one.authors, other.authors),
+        tuple(dict.fromkeys((*one.naming, *other.naming))),
+        _common(one.uris, other.uris),
+    )
+
+
+def _common(one: Collection[str] | None, other: Collection[str] | None) -> frozenset[str] | None:
+    """What both have, where None has everything."""
+    if one is None or other is None:
+        some = other if one is None else one
+        return None if some is None else frozenset(some)
+    return frozenset(one).intersection(other)
 
 
 def _alternatives(feed: FeedConfig, filter: ViewerFilter, viewer: Viewer) -> list[Narrowing]:

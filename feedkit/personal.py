@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,10 +15,7 @@ from feedkit.post import Request
 from feedkit.ranking import mixed, rank
 from feedkit.settings import FeedConfig
 from feedkit.store import Store
-from feedkit.store.versions import latest_version, recipes
 from feedkit.times import micros
-
-log = logging.getLogger(__name__)
 
 AGAIN = timedelta(seconds=5)  # for which the same ranking starts a new chain: apps ask twice
 
@@ -57,7 +53,7 @@ def too_many_languages(store: Store, feed: FeedConfig, request: Request) -> bool
     those of this viewer count."""
     if feed.personal:
         made_by = _made_by(feed, request)
-        made = recipes(store.db, feed.name, asker_of(feed, request))
+        made = store.recipes(feed.name, asker_of(feed, request))
         others = sum(recipe.startswith(f"{feed.recipe} ") for recipe in made)
         return made_by not in made and others >= MOST_OF_VIEWER
     if store.latest_version(feed.name, asker_of(feed, request)) is not None:
@@ -78,7 +74,7 @@ def rank_now(
     again = (AGAIN if feed.personal else feed.refresh) // timedelta(microseconds=1)
 
     def just_made() -> int | None:
-        last = latest_version(store.db, feed.name, asker, made_by)
+        last = store.latest_version(feed.name, asker, made_by)
         if last is None or not 0 <= now - last.created_at < again:
             return None
         if last.probe and not probe:

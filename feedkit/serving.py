@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 from msgspec.structs import replace
 
@@ -16,17 +15,14 @@ from feedkit.settings import EVERYONE, REFUSE, FeedConfig
 from feedkit.skeleton import BadCursor, Chain, Item, Page, may_be_shown, page
 from feedkit.store import Store, StoreError, Unavailable
 from feedkit.store.interactions import LESS
-from feedkit.store.viewers import hurried
 from feedkit.times import micros
 
 # A cursor that begins with one of these leads through the feed that stands in for another.
 SIGNED_OUT, EMPTY = "s", "e"
 WISHES = 200  # the newest for less that are heeded
-NOTED = 30 * 1_000_000  # µs between two notes that a feed was asked for
 _NOT_OURS = "the cursor is not one that this feed gave out; leave it out"
 
 log = logging.getLogger(__name__)
-_noted: WeakKeyDictionary[Store, dict[str, int]] = WeakKeyDictionary()
 
 
 class SignInFirst(Exception):
@@ -153,13 +149,8 @@ def _stand_in(
 def mark_asked(store: Store, feed: FeedConfig, now: datetime) -> None:
     """Note that someone reads the feed, so that it is ranked again. Where another writer is in the
     way the next request notes it: no reader waits for that."""
-    at, noted = micros(now), _noted.setdefault(store, {})
-    if 0 <= at - noted.get(feed.name, 0) < NOTED:
-        return
     try:
-        with hurried(store.db):
-            store.mark_asked(feed.name, at)
-        noted[feed.name] = at
+        store.mark_asked(feed.name, micros(now))
     except StoreError as error:  # the page matters more
         level = logging.DEBUG if isinstance(error, Unavailable) else logging.WARNING
         log.log(level, "feeds.%s: cannot note that it was asked for: %s", feed.name, error)

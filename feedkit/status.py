@@ -64,8 +64,7 @@ def problems(seen: Overview) -> Iterator[str]:
     else:
         for name, job in seen.jobs.figures.jobs.items():
             if job.failing:
-                times = "once" if job.failing == 1 else f"{job.failing} times in a row"
-                yield f"the job {name} failed {times}: {job.problem}"
+                yield f"the job {name} failed {job.in_a_row}: {job.problem}"
             if job.running > max(HANGS, TURNS * job.every):
                 yield (
                     f"the job {name} has been at work for {roughly(job.running)}; does what it "

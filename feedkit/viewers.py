@@ -19,7 +19,6 @@ from feedkit.settings import Service
 from feedkit.store import Store, StoreError, Unavailable
 from feedkit.store.interactions import MORE, Wish
 from feedkit.store.pruning import WISHES
-from feedkit.store.viewers import hurried
 from feedkit.times import micros, moment
 
 log = logging.getLogger(__name__)
@@ -99,8 +98,7 @@ class Viewers:
         key = (did, missing)
         if not self._noted.get(key, at, NOTED_NEW if missing else NOTED):
             try:
-                with hurried(self._store.db):
-                    self._store.viewers.asked(did, at, missing)
+                self._store.viewers.asked(did, at, missing)
             except StoreError as error:  # the page matters more, and the next one notes it
                 level = logging.DEBUG if isinstance(error, Unavailable) else logging.WARNING
                 log.log(level, "cannot note that %s asked for a feed: %s", did, error)

@@ -392,7 +392,7 @@ def always():
 def test_few_requests_wait():
     """Beyond them nobody waits, nor counts against the DID."""
     go = threading.Event()
-    lookups, lane = Lookups(lambda did, deadline: go.wait(20)), Lane(most=1, waiting=2)
+    lookups, lane = Lookups(lambda did: go.wait(20)), Lane(most=1, waiting=2)
     first, second = (
         threading.Thread(target=lookups.wait, args=("did:web:a.com", lane, 20.0, always))
         for _ in range(2)
@@ -429,7 +429,7 @@ def test_a_full_lane_keeps_old_keys_in_use(plc, alice, clock):
 
 def test_no_free_place_in_time():
     go = threading.Event()
-    lookups, lane = Lookups(lambda did, deadline: go.wait(20)), Lane(most=1, waiting=9)
+    lookups, lane = Lookups(lambda did: go.wait(20)), Lane(most=1, waiting=9)
     with pytest.raises(TooLong):
         lookups.wait("did:web:a.com", lane, 0.05, always)
     with pytest.raises(TooLong, match="too many"):

@@ -150,7 +150,7 @@ class Known:
             return "it is being asked for"
         return ""
 
-    def _look_up(self, did: str, _: float) -> None:
+    def _look_up(self, did: str) -> None:
         """The look-up ends by its own time, not by that of the request that began it."""
         try:
             deadline = time.monotonic() + self._longest

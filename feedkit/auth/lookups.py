@@ -27,9 +27,10 @@ class Lane:
 
 
 class Lookups:
-    """`look_up(did, deadline)` does the work, keeps what it finds, and raises nothing."""
+    """`look_up(did)` does the work, in a time of its own, keeps what it finds, and raises
+    nothing."""
 
-    def __init__(self, look_up: Callable[[str, float], None]) -> None:
+    def __init__(self, look_up: Callable[[str], None]) -> None:
         self._look_up = look_up
         self._under_way: dict[str, Future[None]] = {}
         self._lock = threading.Lock()
@@ -64,7 +65,7 @@ class Lookups:
 
         def run() -> None:
             try:
-                self._look_up(did, deadline)
+                self._look_up(did)
             finally:
                 lane.running.release()
                 self._done(did, future, None)

@@ -73,14 +73,10 @@ def stream(visit: Visit) -> Verdict:
 def gaps(visit: Visit) -> Verdict:
     """No stretch of the stream was missed in the last day, or it was filled since. What the
     stream has forgotten stays open for ever, and is not to be told of for ever."""
-    found = visit.store().db.rows(
-        "SELECT source, from_us, to_us, reason FROM gaps WHERE filled_at = 0 AND seen_at >= ? "
-        "ORDER BY seen_at, id",
-        (now_us() - DAY,),
-    )
+    found = visit.store().gaps(now_us() - DAY)
     if not found:
         return good("none in the last day that was not filled")
-    source, begin, end, reason = found[-1]
+    source, begin, end, reason, _ = found[-1]
     length = f"{age((end - begin) / SECOND)} " if begin else ""
     number = f"{len(found)} in the last day, the last one " if len(found) > 1 else ""
     return bad(
@@ -138,9 +134,8 @@ def _failing(figures: Working) -> str:
     if not names:
         return ""
     job = figures.jobs[names[0]]
-    times = "once" if job.failing == 1 else f"{job.failing} times in a row"
     also = f"; also {listed(names[1:])}" if names[1:] else ""
-    return f"the job {names[0]} failed {times}: {job.problem}{also}"
+    return f"the job {names[0]} failed {job.in_a_row}: {job.problem}{also}"
 
 
 def _last(store: Store, names: list[str]) -> str:

@@ -61,6 +61,11 @@ class Job(Struct, omit_defaults=True):
     every: float = 0.0
     running: float = 0.0
 
+    @property
+    def in_a_row(self) -> str:
+        """How often it failed, in words."""
+        return "once" if self.failing == 1 else f"{self.failing} times in a row"
+
 
 class Working(Figures, kw_only=True, omit_defaults=True):
     """The jobs, by name, and what the hydrators did, see `feedkit.hydrate.lane`."""

@@ -8,7 +8,6 @@ from itertools import chain, count
 from feedkit.heartbeat.figures import Figures
 from feedkit.heartbeat.pulse import SILENT, Pulse
 from feedkit.store import Store
-from feedkit.store.ownership import take_name
 
 _SILENT = round(SILENT * 1_000_000)  # µs
 
@@ -24,6 +23,6 @@ class NumberedPulse(Pulse):
     def _say(self) -> None:
         said = self.last()
         for name in chain([self.name] if self.name else [], map(str, count(1))):
-            if take_name(self._store.db, said._replace(name=name), said.at - _SILENT):
+            if self._store.heartbeats.take_name(said._replace(name=name), said.at - _SILENT):
                 self.name = name
                 return

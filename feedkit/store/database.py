@@ -19,7 +19,7 @@ import msgspec
 import peewee
 
 from feedkit.store.errors import StoreError
-from feedkit.store.faults import DRIVER_ERRORS, explain
+from feedkit.store.faults import DRIVER_ERRORS, explain, is_locked
 
 log = logging.getLogger(__name__)
 
@@ -222,7 +222,7 @@ class Database:
                     held.enter_context(self.driver.atomic("EXCLUSIVE"))
                     return
                 except peewee.OperationalError as error:
-                    if "locked" not in str(error):
+                    if not is_locked(error):
                         raise
                     if not said:
                         said = True

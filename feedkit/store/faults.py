@@ -140,3 +140,14 @@ _CONNECTING = (
     ("password", _REFUSED),
     ("does not exist", "the user or database does not exist; check the address"),
 )  # fmt: skip
+
+
+def is_locked(error: BaseException | None) -> bool:
+    """Whether it was only that somebody else holds a lock, as the driver says."""
+    while error is not None:
+        if getattr(error, "sqlstate", None) == "55P03" or getattr(
+            error, "sqlite_errorname", ""
+        ).startswith("SQLITE_BUSY"):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

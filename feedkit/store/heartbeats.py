@@ -11,9 +11,15 @@ from typing import NamedTuple
 from feedkit.store.database import Database
 
 SECOND = 1_000_000  # µs
-WEB_KEPT = 600 * SECOND  # a web process has another name after each start …
+WEB_KEPT = 600 * SECOND  # there may be fewer web processes from now on …
 AWAY = 86_400 * SECOND  # … and of another host's we know less surely that it is gone
 KEPT = 7 * 86_400 * SECOND
+_KEEP = (
+    "INSERT INTO heartbeats (kind, name, host, pid, started_at, at, figures) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, name) DO UPDATE SET "
+    "host = excluded.host, pid = excluded.pid, started_at = excluded.started_at, "
+    "at = excluded.at, figures = excluded.figures"
+)
 
 
 class Beat(NamedTuple):
@@ -54,13 +60,7 @@ class Heartbeats:
                 "SELECT host, pid, at FROM heartbeats WHERE kind = ? AND name = ?",
                 (beat.kind, beat.name),
             )
-            self._db.run(
-                "INSERT INTO heartbeats (kind, name, host, pid, started_at, at, figures) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, name) DO UPDATE SET "
-                "host = excluded.host, pid = excluded.pid, started_at = excluded.started_at, "
-                "at = excluded.at, figures = excluded.figures",
-                beat,
-            )
+            self._db.run(_KEEP, beat)
             newest = "SELECT max(at) FROM heartbeats WHERE host <> ?"
             others = self._db.rows(newest, (beat.host,))[0][0]
             now = beat.at if others is None else min(beat.at, others)
@@ -70,6 +70,16 @@ class Heartbeats:
                 (now - KEPT, now - AWAY, beat.at - WEB_KEPT, beat.host),
             )
         return tuple(before[0]) if before else None
+
+    def take_name(self, beat: Beat, silent_since: int) -> bool:
+        """Keep `beat` under its name, if that is free, this process's own, or of one that was not
+        heard of since `silent_since`; whether it was kept. In one statement: many start at the same
+        time."""
+        free = (
+            "WHERE heartbeats.at < ? "
+            "OR (heartbeats.host = excluded.host AND heartbeats.pid = excluded.pid)"
+        )
+        return bool(self._db.run(f"{_KEEP} {free}", (*beat, silent_since)))
 
     def forget(self, kind: str, name: str) -> None:
         """Remove the row of a process that ends for good."""

@@ -9,11 +9,10 @@ from typing import NamedTuple
 
 from feedkit.store.database import Database
 from feedkit.store.errors import StoreError, Unavailable
-from feedkit.store.models import MODELS
+from feedkit.store.size import OIDS, TABLES
 from feedkit.store.waiting import NEVER
 
 MOST = 100_000  # rows that are counted at most
-_TABLES = tuple(sorted(model._meta.table_name for model in MODELS))
 
 
 class FeedState(NamedTuple):
@@ -119,7 +118,7 @@ def size(db: Database) -> int:
         return sum(file.stat().st_size for file in files if file.is_file())
     sql = (
         "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class AS c "
-        f"WHERE c.oid IN ({_OIDS})"
+        f"WHERE c.oid IN ({OIDS})"
     )
     try:
         return int(db.rows(sql)[0][0])
@@ -136,9 +135,6 @@ def estimated_rows(db: Database) -> dict[str, int]:
         if not db.rows("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'"):
             return {}
         said = db.rows("SELECT tbl, stat FROM sqlite_stat1 WHERE stat <> ''")
-        return {table: int(stat.split()[0]) for table, stat in said if table in _TABLES}
-    rows = db.rows(f"SELECT relname, reltuples::bigint FROM pg_class WHERE oid IN ({_OIDS})")
+        return {table: int(stat.split()[0]) for table, stat in said if table in TABLES}
+    rows = db.rows(f"SELECT relname, reltuples::bigint FROM pg_class WHERE oid IN ({OIDS})")
     return {table: int(number) for table, number in rows if number is not None and number >= 0}
-
-
-_OIDS = ", ".join(f"to_regclass('{table}')" for table in _TABLES)

@@ -1,6 +1,4 @@
-"""What one process has at a time: the jobs, and a name among its like.
-
-The jobs go by a lock that ends with its owner, however that ends.
+"""Who does the jobs: one process at a time, by a lock that ends with its owner, however that ends.
 
 PostgreSQL: an advisory lock of a session, on a connection of its own. SQLite: the lock on a file
 beside the store, which the operating system lets go of; SQLite itself holds it, as that knows how
@@ -15,8 +13,7 @@ from typing import Any
 
 from feedkit.store.database import Database, lock_number
 from feedkit.store.errors import StoreError
-from feedkit.store.faults import DRIVER_ERRORS, explain
-from feedkit.store.heartbeats import Beat
+from feedkit.store.faults import DRIVER_ERRORS, explain, is_locked
 
 _JOBS = 0x66656567  # with the schema's name it stands for the jobs of one store
 # The server learns within 10 s that the owner's machine is gone.
@@ -100,25 +97,10 @@ class Ownership:
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as error:
             connection.close()
-            if "locked" in str(error):
+            if is_locked(error):
                 return None
             raise StoreError(
                 f"store {self._db.place}: the file {path}, by which one process does the jobs, "
                 f"cannot be locked ({error}); give feedkit's user the right to write it"
             ) from error
         return connection
-
-
-def take_name(db: Database, beat: Beat, silent_since: int) -> bool:
-    """Keep `beat` under its name, if that is free, this process's own, or of one that was not heard
-    of since `silent_since`; whether it was kept. In one statement: many start at the same time."""
-    return bool(
-        db.run(
-            "INSERT INTO heartbeats (kind, name, host, pid, started_at, at, figures) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, name) DO UPDATE SET "
-            "host = excluded.host, pid = excluded.pid, started_at = excluded.started_at, "
-            "at = excluded.at, figures = excluded.figures WHERE heartbeats.at < ? "
-            "OR (heartbeats.host = excluded.host AND heartbeats.pid = excluded.pid)",
-            (*beat, silent_since),
-        )
-    )

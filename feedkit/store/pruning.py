@@ -276,11 +276,12 @@ def _crowded(db: Database, clock: int, done: Pruned, anybodys: bool = False) -> 
 def _viewers_versions(db: Database, clock: int, done: Pruned) -> int:
     """Remove the oldest rankings for viewers; about how many bytes that frees."""
     found = db.rows(
-        "SELECT id, size FROM versions WHERE viewer <> '' ORDER BY id LIMIT ?", (VERSIONS,)
+        f"SELECT id, {sizes.RANKING} FROM versions WHERE viewer <> '' ORDER BY id LIMIT ?",
+        (VERSIONS,),
     )
     _drop(db, [(id,) for id, _ in found], done)
     done.early += len(found)
-    return sum(sizes.ranking(posts) for _, posts in found)
+    return sum(size for _, size in found)
 
 
 def _drop(db: Database, found: list[tuple[int]], done: Pruned) -> bool:

@@ -14,6 +14,7 @@ _ROOM = 0.95  # of what it may hold is left, lest the next minute begins the sam
 THEIRS = 0.1  # of it, which interactions may take, and rankings, before they go early
 _TURNS = 20  # transactions that remove those, after which the database counts anew
 TABLES = tuple(sorted(model._meta.table_name for model in MODELS))
+OIDS = ", ".join(f"to_regclass('{table}')" for table in TABLES)  # theirs, on PostgreSQL
 POSTS, INTERACTIONS = "posts and what goes with them", "readers' interactions"
 _KINDS = {
     POSTS: ("posts", "hits", "engagements", "features", "pending", "backfill_posts"),
@@ -24,7 +25,8 @@ _KINDS = {
     "states of accounts": ("accounts", "backfill_accounts"),
     "lists and follows": ("account_sets", "viewers", "viewer_sets"),
 }
-_RANKINGS = "SELECT coalesce(sum(3 * size + 250), 0) FROM versions"  # as `ranking` says
+RANKING = "3 * size + 250"  # bytes that a ranking takes, about, by its row in `versions`
+_RANKINGS = f"SELECT coalesce(sum({RANKING}), 0) FROM versions"
 # Of SQLite, which tells the size of a table only after it has read all of it: how many bytes rows
 # take with their indexes, as `dbstat` showed. What posts take is the rest.
 _ESTIMATES = {
@@ -73,16 +75,10 @@ def rankings(db: Database) -> int:
     return int(db.rows(_RANKINGS)[0][0])
 
 
-def ranking(posts: int) -> int:
-    """About how many bytes a ranking of so many posts takes."""
-    return 3 * posts + 250
-
-
 def _by_table(db: Database) -> dict[str, int]:
     """Tables and indexes as they are on PostgreSQL's disk, by the share of each table that its rows
     take: their number and their columns' mean widths are what ANALYZE last found. Feedkit's alone:
     other applications may have theirs beside them."""
-    names = ", ".join(f"to_regclass('{table}')" for table in TABLES)
     return {
         name: round(total * min(1.0, rows * (width + 32) / heap)) if rows >= 0 and heap else total
         for name, total, heap, rows, width in db.rows(
@@ -90,7 +86,7 @@ def _by_table(db: Database) -> dict[str, int]:
             "c.reltuples::float, coalesce((SELECT sum(s.avg_width) FROM pg_stats AS s "
             "WHERE s.schemaname = n.nspname AND s.tablename = c.relname), 0)::float "
             "FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
-            f"WHERE c.oid IN ({names})"
+            f"WHERE c.oid IN ({OIDS})"
         )
     }
 

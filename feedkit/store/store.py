@@ -133,10 +133,10 @@ class Store(AbstractContextManager["Store"]):
         )
 
     def gaps(self, since: int) -> list[tuple[str, int, int, str, int]]:
-        """Gaps noted at `since` or later, in order: source, from_us, to_us, reason, seen_at."""
+        """Gaps noted at `since` or later, not filled: source, from_us, to_us, reason, seen_at."""
         return self.db.execute(
             Gap.select(Gap.source, Gap.from_us, Gap.to_us, Gap.reason, Gap.seen_at)
-            .where(Gap.seen_at >= since)
+            .where(Gap.seen_at >= since, Gap.filled_at == 0)
             .order_by(Gap.seen_at, Gap.id)
         )
 
@@ -193,9 +193,15 @@ class Store(AbstractContextManager["Store"]):
         """Note that more of a probe's ranking was given than its first post."""
         versions.keep_version(self.db, version)
 
-    def latest_version(self, feed: str, viewer: str = "") -> versions.Version | None:
-        """The newest ranking of `feed`."""
-        return versions.latest_version(self.db, feed, viewer)
+    def latest_version(
+        self, feed: str, viewer: str = "", recipe: str | None = None
+    ) -> versions.Version | None:
+        """The newest ranking of `feed`; of those made by `recipe`, where one is named."""
+        return versions.latest_version(self.db, feed, viewer, recipe)
+
+    def recipes(self, feed: str, viewer: str) -> frozenset[str]:
+        """The recipes of the rankings that are kept for one viewer."""
+        return versions.recipes(self.db, feed, viewer)
 
     def askers(self, feed: str, most: int) -> int:
         """How many there are who have a ranking of `feed` of their own; up to `most`."""
@@ -260,15 +266,10 @@ class Store(AbstractContextManager["Store"]):
         return deciding.posts_naming(self.db, dids)
 
     def prune(
-        self,
-        keep: Mapping[str, timedelta],
-        now: int,
-        stop: Callable[[], bool] = lambda: False,
-        most: Mapping[str, int] | None = None,
-        size: int = 0,
-        rankings: timedelta = pruning.RANKINGS,
-        wishes: timedelta = pruning.WISHES,
-    ) -> pruning.Pruned:
+        self, keep: Mapping[str, timedelta], now: int, stop: Callable[[], bool] = lambda: False,
+        most: Mapping[str, int] | None = None, size: int = 0,
+        rankings: timedelta = pruning.RANKINGS, wishes: timedelta = pruning.WISHES,
+    ) -> pruning.Pruned:  # fmt: skip
         """Remove what is too old or too much; see `feedkit.store.pruning.prune`."""
         return pruning.prune(self.db, keep, now, stop, most or {}, size, rankings, wishes)
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from feedkit.store.database import Database
 from feedkit.store.errors import StoreError
+from feedkit.store.hurry import hurried
 from feedkit.store.packing import pack, unpack
 
 CHUNK = 250  # ids: a page of 100 reads one or two chunks
@@ -170,8 +171,10 @@ def version_position(db: Database, version: int, post_id: int) -> int | None:
 
 
 def mark_asked(db: Database, feed: str, now: int) -> None:
-    """Note that somebody asked for `feed`, so that it is ranked for the next minutes."""
-    db.run("UPDATE feeds SET asked_at = ? WHERE name = ? AND asked_at < ?", (now, feed, now))
+    """Note that somebody asked for `feed`, so that it is ranked for the next minutes. Raises
+    `Unavailable` where another writer is in the way."""
+    with hurried(db):
+        db.run("UPDATE feeds SET asked_at = ? WHERE name = ? AND asked_at < ?", (now, feed, now))
 
 
 def feeds_due(db: Database, feeds: Mapping[str, Recipe], now: int) -> list[str]:

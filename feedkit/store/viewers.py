@@ -6,17 +6,16 @@ A viewer who does not ask any more is asked for once more at most, and then slee
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 
 from feedkit.store.database import Database
+from feedkit.store.hurry import hurried
 
 SECOND = 1_000_000  # µs
 SLEEPS = 1 << 62  # `due_at` of those who do not ask
 AWAY = 600 * SECOND  # for so long somebody counts as still here
 DAY = 86_400 * SECOND  # nobody is due later than that, or our clock was wrong
 ROWS = 300  # viewers removed in one transaction, each with two sets
-HURRY = 40  # ms that a note waits for another writer
 
 
 class StoredViewers:
@@ -42,7 +41,12 @@ class StoredViewers:
 
     def asked(self, did: str, now: int, missing: bool) -> None:
         """Note that a viewer asked. `missing`: something is needed that is not known; then it is
-        due at once, but for what has failed: that has a time of its own."""
+        due at once, but for what has failed: that has a time of its own. Raises `Unavailable`
+        where another writer is in the way: the next request notes it."""
+        with hurried(self._db):
+            self._note_asked(did, now, missing)
+
+    def _note_asked(self, did: str, now: int, missing: bool) -> None:
         self._db.run(
             "INSERT INTO viewers (did, asked_at, tried_at, due_at, known, tries, problem) "
             "VALUES (?, ?, 0, ?, ?, 0, '') ON CONFLICT (did) DO UPDATE SET "
@@ -104,23 +108,6 @@ class StoredViewers:
         """How often in a row nothing could be found out of a viewer."""
         found = self._db.rows("SELECT tries FROM viewers WHERE did = ?", (did,))
         return int(found[0][0]) if found else 0
-
-
-@contextmanager
-def hurried(db: Database) -> Iterator[None]:
-    """What is written meanwhile is worth no waiting: it fails, as `Unavailable`, where another
-    writer is in the way for longer than `HURRY`."""
-    if not db.sqlite:
-        with db.transaction():
-            db.rows(f"SET LOCAL lock_timeout = {HURRY}")
-            yield
-        return
-    (usual,) = db.rows("PRAGMA busy_timeout")[0]
-    db.rows(f"PRAGMA busy_timeout = {HURRY}")
-    try:
-        yield
-    finally:
-        db.rows(f"PRAGMA busy_timeout = {usual}")
 
 
 def forget_viewers(db: Database, before: int) -> int:

@@ -13,6 +13,7 @@ from feedkit.store import cursors
 from feedkit.store.body import encode
 from feedkit.store.database import Database
 from feedkit.store.errors import Conflict, StoreError, Unavailable
+from feedkit.store.faults import is_locked
 from feedkit.store.fold import Applied, Engagement, Kept, State, Tombstone, fold
 from feedkit.store.touched import Batch, Record, Touched, engagements, kinds_of, touched
 from feedkit.store.waiting import forget, wait
@@ -57,24 +58,13 @@ def apply(
                 raise
             tries += 1
         except Unavailable as error:
-            if not _locked(error) or stop() or clock.monotonic() - began > PATIENCE:
+            if not is_locked(error) or stop() or clock.monotonic() - began > PATIENCE:
                 raise
             waits += 1
             if worth_saying(waits):
                 log.warning(
                     "events wait, for up to %.0f s, until a lock is free: %s", PATIENCE, error
                 )
-
-
-def _locked(error: BaseException | None) -> bool:
-    """Whether it was only that somebody else holds a lock, as the driver says."""
-    while error is not None:
-        if getattr(error, "sqlstate", None) == "55P03" or getattr(
-            error, "sqlite_errorname", ""
-        ).startswith("SQLITE_BUSY"):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def load(

@@ -104,14 +104,16 @@ def _is_for_all() -> bool:
     return not any(feed.personal for feed in asked if feed is not None)
 
 
-def _answer(status: int, error: str, message: str) -> Response:
+def _answer(status: int, error: str, message: str, again: int = 0) -> Response:
     response = jsonify(error=error, message=message)
     response.status_code = status
+    if again:
+        response.headers["Retry-After"] = str(again)
     return response
 
 
 def _refused(error: XrpcError) -> Response:
-    return _answer(error.status, error.error, error.message)
+    return _answer(error.status, error.error, error.message, error.again)
 
 
 class _Without:
@@ -129,11 +131,8 @@ class _Without:
             log.error("%s %s: the store cannot be read: %s", request.method, request.path, error)
             if isinstance(error, Unavailable):
                 log.info("the next request connects anew")
-        response = _answer(
-            503, "Unavailable", "the feed's store cannot be read just now; try again"
-        )
-        response.headers["Retry-After"] = "5"
-        return response
+        message = "the feed's store cannot be read just now; try again"
+        return _answer(503, "Unavailable", message, again=5)
 
 
 def _http(error: HTTPException) -> Response:

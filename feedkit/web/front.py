@@ -88,7 +88,7 @@ class Front:
             if age < FRESH:
                 self.counts["hit"] += 1
                 self._pages.used(key)
-                await _send(send, kept.answer)
+                await send_answer(send, kept.answer)
                 return
             if age > STALE:
                 kept = None
@@ -113,7 +113,7 @@ class Front:
         except Busy as error:
             await _refuse(send, 503, error.error, error.message)
             return
-        await _send(send, fresh.answer)
+        await send_answer(send, fresh.answer)
 
     async def _ask(self, key: Key, query: bytes) -> Kept:
         made = asyncio.get_running_loop().time()
@@ -132,7 +132,7 @@ class Front:
         self.counts["stale"] += 1
         age = asyncio.get_running_loop().time() - kept.made
         headers = [*kept.answer.headers, (b"x-feedkit-stale", b"%d" % age)]
-        await _send(send, kept.answer._replace(headers=headers))
+        await send_answer(send, kept.answer._replace(headers=headers))
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.counts["passed"] += 1
@@ -148,7 +148,7 @@ class Front:
         except Busy as error:
             await _refuse(send, 503, error.error, error.message)
             return
-        await _send(send, answer)
+        await send_answer(send, answer)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
@@ -177,7 +177,8 @@ def _for_all(key: Key, query: bytes) -> Scope:
     }
 
 
-async def _send(send: Send, answer: Answer) -> None:
+async def send_answer(send: Send, answer: Answer) -> None:
+    """Send a finished answer, as ASGI wants it."""
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
     await send({"type": "http.response.body", "body": answer.body})
 
@@ -187,4 +188,4 @@ async def _refuse(send: Send, status: int, error: str, message: str) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     if status == 503:
         headers.append((b"retry-after", b"1"))
-    await _send(send, Answer(status, headers, body))
+    await send_answer(send, Answer(status, headers, body))

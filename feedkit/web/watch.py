@@ -18,8 +18,8 @@ from feedkit.heartbeat import NumberedPulse
 from feedkit.heartbeat.figures import BOUNDS, Requests, Serving, blamed
 from feedkit.store import Store
 from feedkit.web.asked import Asked, Queries
-from feedkit.web.backstage import Message, Receive, Scope, Send
-from feedkit.web.front import Front, Stages
+from feedkit.web.backstage import Answer, Message, Receive, Scope, Send
+from feedkit.web.front import Front, Stages, send_answer
 from feedkit.web.health import LOOK, PATHS, Lookout
 
 GARBAGE = 10_000  # objects: a request leaves a few behind
@@ -69,9 +69,7 @@ class Watch(Front):
             said["stale"] = self.counts["stale"] - self._before
         body = json.dumps(said, ensure_ascii=False).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        sent = b"" if scope["method"] == "HEAD" else body
-        await send({"type": "http.response.body", "body": sent})
+        await send_answer(send, Answer(200, headers, b"" if scope["method"] == "HEAD" else body))
 
     async def _skeleton(self, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
         status = 0

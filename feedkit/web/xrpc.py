@@ -11,7 +11,7 @@ from secrets import token_urlsafe
 from typing import Any, NoReturn, cast
 
 import msgspec
-from flask import Blueprint, Response, after_this_request, current_app, request
+from flask import Blueprint, Response, current_app, request
 
 from feedkit.auth import SHORT, Authenticator, BadToken, KeyUnavailable
 from feedkit.feedback import BadInteractions, TooMany, context, record
@@ -148,13 +148,7 @@ def who(path: str, patience: float | None = None) -> str | None:
 
 def _not_now(message: str) -> XrpcError:
     """The answer where it takes a moment to find out who asks."""
-
-    @after_this_request
-    def _(response: Response) -> Response:
-        response.headers["Retry-After"] = "1"
-        return response
-
-    return XrpcError(KeyUnavailable.error, message, KeyUnavailable.status)
+    return XrpcError(KeyUnavailable.error, message, KeyUnavailable.status, again=1)
 
 
 @blueprint.route("/xrpc/<nsid>", methods=["GET", "POST"])
