@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -157,3 +159,25 @@ def close_threads(stage, store):
     for one in [stage._pool.submit(close) for _ in range(many)]:
         one.result()
     stage.close()
+
+
+@contextmanager
+def another_writer(store: Store, write: Callable[[], object]) -> Iterator[None]:
+    """Somebody else has written something, and holds the store for as long as the block lasts."""
+    begun, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with store.db.writing():
+            write()
+            begun.set()
+            done.wait(20)
+        store.close()
+
+    writer = threading.Thread(target=hold)
+    writer.start()
+    assert begun.wait(20)
+    try:
+        yield
+    finally:
+        done.set()
+        writer.join()

@@ -13,6 +13,7 @@ from _plc import SERVICE_DID, Account, FakePLC, plc_did
 from _trials import trials
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from storing import another_writer
 
 from feedkit import (
     Everything,
@@ -298,26 +299,17 @@ def test_no_reader_waits_for_a_note(store):
     world.arrive()
     feeds = {name: replace(FEEDS[name]) for name in ("friends_else", "grave")}
     later = NOW + timedelta(minutes=1)
-    begun, done = threading.Event(), threading.Event()
 
     def write():
-        with store.db.writing():
-            for name in feeds:
-                store.db.run("UPDATE feeds SET named_at = 1 WHERE name = ?", (name,))
-            begun.set()
-            done.wait(20)
-        store.close()
+        for name in feeds:
+            store.db.run("UPDATE feeds SET named_at = 1 WHERE name = ?", (name,))
 
-    writer = threading.Thread(target=write)
-    writer.start()
-    assert begun.wait(20)
-    began = time.monotonic()
-    for _ in range(2):
-        mark_asked(store, feeds["friends_else"], later)
-        serve(store, feeds, feeds["friends_else"], 9, "", Asker(later))
-    took = time.monotonic() - began
-    done.set()
-    writer.join()
+    with another_writer(store, write):
+        began = time.monotonic()
+        for _ in range(2):
+            mark_asked(store, feeds["friends_else"], later)
+            serve(store, feeds, feeds["friends_else"], 9, "", Asker(later))
+        took = time.monotonic() - began
     assert took < 0.6
 
     def asked():

@@ -7,7 +7,7 @@ import time
 from datetime import timedelta
 
 import pytest
-from storing import apply, at, did, disengaged, engaged, uri, us, written
+from storing import another_writer, apply, at, did, disengaged, engaged, uri, us, written
 
 from feedkit import Keywords, Newest, Ranker
 from feedkit.filters.viewer import AnyOf, Mentioned, NotInterested
@@ -163,24 +163,11 @@ def test_a_page_does_not_fail_for_the_note(store, viewers, caplog):
 
 def test_nobody_waits_for_the_note(store, viewers, caplog):
     """Another writer is at work; who asks again is noted when it is done."""
-    begun, done = threading.Event(), threading.Event()
     store.viewers.asked(EVE, us(-99), missing=False)
-
-    def write():
-        with store.db.writing():
-            store.db.run("UPDATE viewers SET tries = 0")
-            begun.set()
-            done.wait(20)
-        store.close()
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    assert begun.wait(20)
-    began = time.monotonic()
-    assert viewers.load(EVE, FOLLOWS, at(0)) is None
-    took = time.monotonic() - began
-    done.set()
-    writer.join()
+    with another_writer(store, lambda: store.db.run("UPDATE viewers SET tries = 0")):
+        began = time.monotonic()
+        assert viewers.load(EVE, FOLLOWS, at(0)) is None
+        took = time.monotonic() - began
     assert took < 0.3
     assert not caplog.records
     assert asked(store)[EVE] == us(-99)
