@@ -11,7 +11,7 @@ from feedkit.plugin import Ranker, Selector, Term
 from feedkit.post import Post, Request
 from feedkit.testing.failure import broken, show
 
-LONG = 0.5  # seconds
+LONG = 0.25  # seconds
 
 
 def check_terms(
