@@ -131,13 +131,11 @@ def _listing(folder: Path) -> list[Path]:
 
 
 def _own_file(cls: type) -> str:
+    """The file of a class: one of feedkit's own as it lies in feedkit, wherever that is."""
     module = sys.modules.get(cls.__module__)
     path = Path(getattr(module, "__file__", None) or cls.__module__)
-    return (
-        "/".join(path.parts[path.parts.index("feedkit") :])
-        if "feedkit" in path.parts
-        else str(path)
-    )
+    package = Path(__file__).parents[1]
+    return str(path.relative_to(package.parent) if path.is_relative_to(package) else path)
 
 
 def _package(folder: Path) -> str:
