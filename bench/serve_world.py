@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-POSTS, VIEWERS, AUTHORS, PAGE = 50_000, 2_000, 2_000, 30
+POSTS, VIEWERS, AUTHORS, PAGE = 50_000, 6_000, 2_000, 30
 PUBLISHER = "did:plc:ewvi7nxzyoun6zhxrhs64oiz"
 HOST = "feeds.example.com"
 ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -74,7 +74,7 @@ def fill(config: Path) -> list[str]:
                 batch.append((PostWritten(post, f"3{n:012}", True, us), frozenset(service.feeds)))
             store.apply(batch, "bench", start + 1, us, service.engagement)
         likes = []
-        for n in range(20_000):
+        for n in range(10 * VIEWERS):
             actor = did("viewer", rnd.randrange(VIEWERS))
             likes.append((Engaged(
                 f"at://{actor}/app.bsky.feed.like/3k{n:011}", "like", actor,

@@ -97,9 +97,9 @@ def _outcome(
     feed = service.feeds[name]
     rows = store.newest(feed.name, None, _ALL)
     candidates, others = candidates_of(store, feed), mixed(store, feed, service.feeds)
-    posts = {
-        some.ids[post.uri]: post for some in (*others.values(), candidates) for post in some.posts
-    }
+    posts: dict[int, Post] = {}
+    for some in (*others.values(), candidates):
+        posts.update(zip(some.numbers, some.posts, strict=True))
     texts.update((post.uri, " ".join(post.text.split())) for post in posts.values())
     shown = tuple(posts[id] for id in rank(feed, candidates, now, others))
     return Outcome(tuple(row.uri for row in rows), shown)

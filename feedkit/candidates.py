@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-import logging
+import math
 import threading
 import time
-from collections.abc import Mapping
-from itertools import islice
+from collections import OrderedDict
 from weakref import WeakKeyDictionary
 
-from feedkit.failures import failed
-from feedkit.logs import worth_saying
-from feedkit.narrowing import EVERYTHING, both, kept, narrowing_for
-from feedkit.plugin import Ranker, Sought
-from feedkit.post import Post, Viewer
+from feedkit.narrowing import EVERYTHING, kept, narrowing_for
+from feedkit.plugin import Sought
+from feedkit.post import Viewer
+from feedkit.posts import places_by
 from feedkit.ranking import Candidates, candidates_of
+from feedkit.seeking import older, sought_by
 from feedkit.settings import FeedConfig
 from feedkit.store import Narrowing, Place, Store
-from feedkit.times import micros
-
-log = logging.getLogger(__name__)
 
 DEPTH = 1000  # posts that are ranked for a viewer, after narrowing
-# Posts by authors whom rankers seek: with so many none are sought below the newest, which costs
-# as much as all the rest of a page; else so many.
-ENOUGH, THEIRS = 3, 60
+# Where so many of them are by those whom rankers seek no older ones are sought, by whomever.
+ENOUGH = 3
 STEPS = 5  # of so many posts that are looked at for them
-MOMENT = 1.0  # seconds for which candidates are shared among viewers
-MOST_RECENT = 8  # of which so many are kept: about 2 MB each
+MOMENT = 1.0  # seconds for which candidates are shared among viewers …
+READING = 3.0  # … and while somebody reads them anew, if that takes no longer
+MOST_RECENT = 8  # of which so many are kept: about 1 MB each
 
-_NONE = Candidates.of(())
+
+class _Recent:
+    """What was read of one feed. `made`: when. `reading`: since when somebody reads it anew."""
+
+    __slots__ = ("found", "made", "reading")
+
+    def __init__(self) -> None:
+        self.found: Candidates | None = None
+        self.made = self.reading = -math.inf
+
+
 _lock = threading.Lock()
-_Recent = dict[tuple[str, Place | None], tuple[float, Candidates]]
-_recent: WeakKeyDictionary[Store, _Recent] = WeakKeyDictionary()
+_Key = tuple[str, Place | None]
+_recent: WeakKeyDictionary[Store, OrderedDict[_Key, _Recent]] = WeakKeyDictionary()
 
 
 def candidates_for(store: Store, feed: FeedConfig, viewer: Viewer | None) -> Candidates:
@@ -43,22 +49,30 @@ def candidates_for(store: Store, feed: FeedConfig, viewer: Viewer | None) -> Can
         return _read(store, feed, (EVERYTHING,), depth)
     narrowing = narrowing_for(feed, viewer)
     newest, below = _newest(store, feed, viewer, narrowing, depth)
-    sought = _seek(feed, viewer) if below is not None else Sought()
-    theirs = (post for post in newest.posts if post.author in sought.authors)
-    if len([*islice(theirs, ENOUGH)]) == ENOUGH:
+    if below is None:
+        return newest
+    sought = sought_by(feed, viewer)
+    if len(places_by(newest.posts, sought.authors)) >= ENOUGH:
         sought = Sought(sought.uris)
     if not sought.uris and not sought.authors:
         return newest
-    older = _older(store, feed, viewer, narrowing, sought, depth, below)
-    over = len(newest.posts) + len(older.posts) - depth
-    posts, uris = list(newest.posts), set(sought.uris)
-    for place in range(len(posts) - 1, -1, -1):  # they take the place of the oldest others
-        if over <= 0:
+    found = older(store, feed, viewer, narrowing, sought, depth, below)
+    return _without_others(newest, sought, depth - len(found.posts)).then(found).first(depth)
+
+
+def _without_others(newest: Candidates, sought: Sought, most: int) -> Candidates:
+    """At most so many of the newest: what is sought takes the place of the oldest others."""
+    over, uris, gone = len(newest.posts) - most, set(sought.uris), set[int]()
+    for place in range(len(newest.posts) - 1, -1, -1):
+        if len(gone) >= over:
             break
-        if posts[place].author not in sought.authors and posts[place].uri not in uris:
-            del posts[place]
-            over -= 1
-    return Candidates([*posts, *older.posts][:depth], {**newest.ids, **older.ids})
+        post = newest.posts[place]
+        if post.author not in sought.authors and post.uri not in uris:
+            gone.add(place)
+    left = [place for place in range(len(newest.posts)) if place not in gone]
+    return Candidates(
+        [newest.posts[place] for place in left], [newest.numbers[place] for place in left]
+    )
 
 
 def _newest(
@@ -66,66 +80,16 @@ def _newest(
 ) -> tuple[Candidates, Place | None]:
     """The newest `depth` posts that all viewer filters keep, and below which place there may be
     older ones. Where too few are kept of what it reads, it reads on, up to `STEPS` times."""
-    posts: list[Post] = []
-    ids: Mapping[str, int] = {}
-    below: Place | None = None
+    found, below = Candidates((), ()), None
     for _ in range(STEPS):
         step = _read(store, feed, narrowing, depth, below)
-        posts += kept(feed, step.posts, viewer)
-        ids = {**ids, **step.ids} if ids else step.ids
-        if len(step.posts) < depth and len(posts) <= depth:
-            return Candidates(posts, ids), None
-        last = posts[depth - 1] if len(posts) >= depth else step.posts[-1]
-        below = micros(last.sort_at), ids[last.uri]
-        if len(posts) >= depth:
-            break
-    return Candidates(posts[:depth], ids), below
-
-
-def _seek(feed: FeedConfig, viewer: Viewer) -> Sought:
-    """What the feed's rankers seek for the viewer."""
-    uris: dict[str, None] = {}
-    authors: set[str] = set()
-    for ranker in feed.rank.walk():
-        if isinstance(ranker, Ranker):
-            try:
-                sought = ranker.seeks(viewer)
-                uris |= dict.fromkeys(sought.uris)
-                authors |= sought.authors
-            except (Exception, SystemExit) as error:
-                _complain(feed, ranker, error)
-    return Sought(tuple(uris), authors)
-
-
-def _older(
-    store: Store, feed: FeedConfig, viewer: Viewer, narrowing: tuple[Narrowing, ...],
-    sought: Sought, depth: int, below: Place | None,
-) -> Candidates:  # fmt: skip
-    """What is sought of the posts below a place, newest first: at most half of what is ranked, and
-    `THEIRS` by authors."""
-    found = _NONE
-    for wanted, most in (
-        (Narrowing(uris=(*islice(sought.uris, depth // 2),)), depth // 2),
-        (Narrowing(sought.authors), min(depth // 4, THEIRS)),
-    ):
-        if wanted.uris or wanted.authors:
-            most = min(most, depth // 2 - len(found.posts))
-            some = candidates_of(store, feed, most, [both(one, wanted) for one in narrowing], below)
-            posts = {post.uri: post for post in (*found.posts, *kept(feed, some.posts, viewer))}
-            found = Candidates(list(posts.values()), {**found.ids, **some.ids})
-    ids = found.ids
-    newest_first = sorted(found.posts, key=lambda p: (p.sort_at, ids[p.uri]), reverse=True)
-    return found.only(newest_first)
-
-
-def _complain(feed: FeedConfig, ranker: Ranker, error: BaseException) -> None:
-    times = failed(feed.name, ranker.yaml_name())
-    if worth_saying(times):
-        log.error(
-            "feeds.%s: the ranker %s failed to say what it seeks (%s: %s), %d times so far; the "
-            "newest posts are ranked",
-            feed.name, ranker.yaml_name(), type(error).__name__, error, times,
-        )  # fmt: skip
+        found = found.then(step.only(kept(feed, step.posts, viewer)))
+        if len(step.posts) < depth and len(found.posts) <= depth:
+            return found, None
+        if len(found.posts) >= depth:
+            return found.first(depth), found.place(depth - 1)
+        below = step.place(-1)
+    return found, below
 
 
 def _read(
@@ -136,15 +100,22 @@ def _read(
     deleted since is left out when the page is read."""
     if narrowing != (EVERYTHING,):
         return candidates_of(store, feed, depth, narrowing, before)
-    key = feed.name, before
+    key, now = (feed.name, before), time.monotonic()
     with _lock:
-        recent = _recent.setdefault(store, {})
-        made, found = recent.get(key, (0.0, _NONE))
-    if not found.posts or time.monotonic() - made > MOMENT:
-        made = time.monotonic()
+        recent = _recent.setdefault(store, OrderedDict())
+        one = recent.setdefault(key, _Recent())
+        recent.move_to_end(key)
+        while len(recent) > MOST_RECENT:
+            recent.popitem(last=False)
+        found = one.found
+        if found is not None and (now - one.made <= MOMENT or now - one.reading <= READING):
+            return found  # the old one, while another request reads it anew
+        one.reading = now
+    try:
         found = candidates_of(store, feed, depth, narrowing, before)
-        with _lock:
-            if key not in recent and len(recent) >= MOST_RECENT:
-                del recent[min(recent, key=lambda key: recent[key][0])]
-            recent[key] = made, found
+        if found.posts:
+            with _lock:
+                one.found, one.made = found, now
+    finally:
+        one.reading = -math.inf
     return found

@@ -112,11 +112,11 @@ def learn_publishers(
     problems = []
     for handle in sorted(h for h in handles if not h.startswith("did:")):
         now = time.time_ns() // 1000
-        known = store.identity(handle)
+        known = store.identities.find(handle)
         if known is not None and 0 <= now - known[1] < FRESH:
             continue
         try:
-            store.save_identity(handle, resolve_handle(handle, service.network, stop), now)
+            store.identities.save(handle, resolve_handle(handle, service.network, stop), now)
         except Unresolved as error:
             problems.append(
                 f"publisher {handle}: {error}; until it is known, the app cannot find this "

@@ -14,6 +14,7 @@ from feedkit.narrowing import bearable
 from feedkit.post import Request
 from feedkit.ranking import mixed, rank
 from feedkit.settings import FeedConfig
+from feedkit.skeleton import Made
 from feedkit.store import Store
 from feedkit.times import micros
 
@@ -64,26 +65,27 @@ def too_many_languages(store: Store, feed: FeedConfig, request: Request) -> bool
 def rank_now(
     store: Store, feed: FeedConfig, request: Request, feeds: Mapping[str, FeedConfig],
     probe: bool = False,
-) -> int | None:  # fmt: skip
-    """The id of a ranking of `feed` for who asks, made now unless it was made just before. None:
-    nothing is left to be shown. `probe`: only its first post will be given."""
+) -> Made | None:  # fmt: skip
+    """A ranking of `feed` for who asks, made now unless it was made just before. None: nothing is
+    left to be shown. `probe`: only its first post will be given."""
     by_both = feed.personal and feed.by_language and request.languages
     if by_both and too_many_languages(store, feed, request):
         request = replace(request, languages=())
     asker, now, made_by = asker_of(feed, request), micros(request.now), _made_by(feed, request)
     again = (AGAIN if feed.personal else feed.refresh) // timedelta(microseconds=1)
 
-    def just_made() -> int | None:
+    def just_made() -> Made | None:
         last = store.latest_version(feed.name, asker, made_by)
         if last is None or not 0 <= now - last.created_at < again:
             return None
         if last.probe and not probe:
             store.keep_version(last.id)
-        return last.id
+        return Made(last.id)
 
-    def make() -> int | None:
-        ids = ranked(store, feed, request, feeds)
-        return store.save_version(feed.name, asker, ids, now, made_by, probe) if ids else None
+    def make() -> Made | None:
+        if not (ids := ranked(store, feed, request, feeds)):
+            return None
+        return Made(store.save_version(feed.name, asker, ids, now, made_by, probe), ids)
 
     if made := just_made():
         return made

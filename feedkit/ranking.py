@@ -6,6 +6,8 @@ import logging
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
+from operator import attrgetter
 from time import perf_counter
 from types import MappingProxyType
 
@@ -18,6 +20,7 @@ from feedkit.logs import worth_saying
 from feedkit.needs import hydrated
 from feedkit.plugin import Ranker, Selector
 from feedkit.post import Post, Request
+from feedkit.posts import Posts
 from feedkit.rankers.time import Newest
 from feedkit.settings import FeedConfig
 from feedkit.store import Narrowing, Place, Store
@@ -28,23 +31,47 @@ log = logging.getLogger(__name__)
 SLOW = 2.0  # seconds for one feed, after which a ranker or selector is named as slow
 
 
-class Candidates(Struct, frozen=True):
-    """The posts that a feed is ranked from, newest first. `ids`: theirs in the store by URI, and
-    perhaps more: those that viewers are given a part of are looked up once for all of them."""
+class Candidates:
+    """The posts that a feed is ranked from, newest first. `numbers`: their ids in the store, in the
+    same order."""
 
-    posts: Sequence[Post]
-    ids: Mapping[str, int]
+    def __init__(self, posts: Sequence[Post], numbers: Sequence[int]) -> None:
+        self.posts, self.numbers = posts, numbers
 
     @staticmethod
     def of(found: Iterable[tuple[int, Post]]) -> Candidates:
         found = list(found)
-        return Candidates([post for _, post in found], {post.uri: id for id, post in found})
+        return Candidates(Posts(post for _, post in found), [id for id, _ in found])
+
+    @cached_property
+    def ids(self) -> Mapping[str, int]:
+        """Their ids by URI."""
+        return dict(zip(map(_uri, self.posts), self.numbers, strict=True))
 
     def only(self, posts: Sequence[Post]) -> Candidates:
         """Some of them."""
-        return Candidates(posts, self.ids)
+        if posts is self.posts:
+            return self
+        return Candidates(posts, [*map(self.ids.__getitem__, map(_uri, posts))])
+
+    def first(self, most: int) -> Candidates:
+        """At most so many of them."""
+        if len(self.posts) <= most:
+            return self
+        return Candidates(self.posts[:most], self.numbers[:most])
+
+    def then(self, others: Candidates) -> Candidates:
+        """They, and after them others."""
+        if not self.posts or not others.posts:
+            return self if self.posts else others
+        return Candidates([*self.posts, *others.posts], [*self.numbers, *others.numbers])
+
+    def place(self, number: int) -> Place:
+        """Where one of them stands in the feed; -1 is the last."""
+        return micros(self.posts[number].sort_at), self.numbers[number]
 
 
+_uri = attrgetter("uri")
 NO_OTHERS: Mapping[str, Candidates] = MappingProxyType({})
 NO_FEEDS: Mapping[str, FeedConfig] = MappingProxyType({})
 
@@ -58,6 +85,16 @@ class Stage(Struct, frozen=True):
     posts: list[Post]
     request: Request
     scores: Sequence[float] = ()
+    failure: str = ""
+
+
+class Order(Struct, frozen=True):
+    """What a ranker made of posts. `places`: theirs, from 0, the best first; `scores`: by place,
+    of the first `told` of these; of the others it cannot tell yet, or it failed: `failure`."""
+
+    places: Sequence[int]
+    scores: Sequence[float] | Mapping[int, float] = ()
+    told: int = 0
     failure: str = ""
 
 
@@ -81,14 +118,24 @@ def stages(
     raises or invents posts changes nothing. Posts of which a hydrator has not told what the ranker
     needs come last, newest first.
     """
-    feeds = {name: tuple(some.posts) for name, some in others.items()}
-    request = replace(request, feeds=feeds)
-    ranked = _ranked(feed.rank, candidates.posts, request)
-    yield ranked
-    posts = ranked.posts
+    request = _mixing(request, others)
+    order, posts = _ordered(feed.rank, candidates.posts, request), candidates.posts
+    ranked = [*map(posts.__getitem__, order.places)]
+    scores = [order.scores[place] for place in order.places[: order.told]]
+    yield Stage(feed.rank, ranked, request, scores, order.failure)
+    yield from _selected(feed, ranked, request)
+
+
+def _mixing(request: Request, others: Mapping[str, Candidates]) -> Request:
+    if not others:
+        return request
+    return replace(request, feeds={name: tuple(some.posts) for name, some in others.items()})
+
+
+def _selected(feed: FeedConfig, posts: list[Post], request: Request) -> Iterator[Stage]:
     own = {post.uri for post in posts} if feed.select else set()
     for selector in feed.select:
-        mixed = {post.uri for name in selector.mixes for post in feeds.get(name, ())}
+        mixed = {post.uri for name in selector.mixes for post in request.feeds.get(name, ())}
         try:
             chosen = list(selector.select(list(posts), request))
             uris = [post.uri for post in chosen]
@@ -102,21 +149,24 @@ def stages(
             yield Stage(selector, posts, request)
 
 
-def _ranked(ranker: Ranker, candidates: Sequence[Post], request: Request) -> Stage:
-    posts, rest = candidates, list[Post]()
+def _ordered(ranker: Ranker, posts: Sequence[Post], request: Request) -> Order:
+    places: Sequence[int] = range(len(posts))
+    told, rest = posts, list[int]()
     if words := hydrated([ranker]):
-        posts = [post for post in candidates if knows(post, words)]
-        rest = [post for post in candidates if not knows(post, words)]
+        rest = [place for place in places if not knows(posts[place], words)]
+        places = [place for place in places if knows(posts[place], words)]
+        told = [posts[place] for place in places]
     try:
-        scores = list(map(float, ranker.score_many(posts, request)))
-        if len(scores) != len(posts) or not all(map(math.isfinite, scores)):
+        given = list(map(float, ranker.score_many(told, request)))
+        # A sum is quicker than a look at each, and says as much unless it is too large itself.
+        finite = math.isfinite(sum(given)) or all(map(math.isfinite, given))
+        if len(given) != len(told) or not finite:
             raise ValueError("it must give one finite number for each post")
     except (Exception, SystemExit) as error:
-        said = f"{type(error).__name__}: {error}"
-        return Stage(ranker, [*posts, *rest], request, failure=said)
-    order = sorted(range(len(posts)), key=scores.__getitem__, reverse=True)
-    best = [posts[number] for number in order]
-    return Stage(ranker, best + rest, request, [scores[number] for number in order])
+        return Order([*places, *rest], failure=f"{type(error).__name__}: {error}")
+    scores = dict(zip(places, given, strict=True)) if rest else given
+    best = sorted(places, key=scores.__getitem__, reverse=True)
+    return Order([*best, *rest] if rest else best, scores, len(best))
 
 
 def rank(
@@ -127,38 +177,45 @@ def rank(
 ) -> list[int]:
     """The ids of `candidates` as `feed` ranks and selects them, best first; see `stages`. `asked`:
     the clock, or the whole request. What fails is counted, and logged."""
-    request = asked if isinstance(asked, Request) else Request(now=asked)
-    posts: list[Post] = []
-    began = perf_counter()
-    for stage in stages(feed, candidates, request, others):
-        took = perf_counter() - began
-        if took > SLOW:
-            log.warning(
-                "feeds.%s: the %s %s took %.1f s for %d posts; all other feeds wait for it",
-                feed.name, stage.plugin.kind, stage.plugin.yaml_name(), took,
-                len(candidates.posts),
-            )  # fmt: skip
-        posts = stage.posts
-        if stage.failure:
-            _complain(feed, stage)
-        began = perf_counter()
+    request = _mixing(asked if isinstance(asked, Request) else Request(now=asked), others)
+    began, size = perf_counter(), len(candidates.posts)
+    order = _ordered(feed.rank, candidates.posts, request)
+    _note(feed, feed.rank, order.failure, perf_counter() - began, size)
+    if not feed.select:
+        return [*map(candidates.numbers.__getitem__, order.places)]
+    posts, began = [*map(candidates.posts.__getitem__, order.places)], perf_counter()
+    for stage in _selected(feed, posts, request):
+        _note(feed, stage.plugin, stage.failure, perf_counter() - began, size)
+        posts, began = stage.posts, perf_counter()
     ids = candidates.ids
     for some in others.values():
         ids = {**some.ids, **ids}
     return [ids[post.uri] for post in posts]
 
 
-def _complain(feed: FeedConfig, stage: Stage) -> None:
-    times = failed(feed.name, stage.plugin.yaml_name())
+def _note(
+    feed: FeedConfig, plugin: Ranker | Selector, failure: str, took: float, size: int
+) -> None:
+    if took > SLOW:
+        log.warning(
+            "feeds.%s: the %s %s took %.1f s for %d posts; all other feeds wait for it",
+            feed.name, plugin.kind, plugin.yaml_name(), took, size,
+        )  # fmt: skip
+    if failure:
+        _complain(feed, plugin, failure)
+
+
+def _complain(feed: FeedConfig, plugin: Ranker | Selector, failure: str) -> None:
+    times = failed(feed.name, plugin.yaml_name())
     if worth_saying(times):
         then = (
             "it is passed over until it works"
-            if isinstance(stage.plugin, Selector)
+            if isinstance(plugin, Selector)
             else "the feed is newest first until it works"
         )
         log.error(
             "feeds.%s: the %s %s failed (%s), %d times so far; %s",
-            feed.name, stage.plugin.kind, stage.plugin.yaml_name(), stage.failure, times, then,
+            feed.name, plugin.kind, plugin.yaml_name(), failure, times, then,
         )  # fmt: skip
 
 
@@ -171,6 +228,13 @@ def candidates_of(
     depth = feed.depth if most is None else most
     found = store.candidates(feed.name, depth, bool(feed.ranks_by), feed.voters, narrowing, before)
     return Candidates.of(found)
+
+
+def latest_of_each(
+    store: Store, feed: FeedConfig, authors: Collection[str], most: int
+) -> list[tuple[int, Post]]:
+    """As `candidates_of`: of each of `authors` the last `most` of their posts in `feed`."""
+    return store.newest_of_each(feed.name, authors, most, bool(feed.ranks_by), feed.voters)
 
 
 def mixed(store: Store, feed: FeedConfig, feeds: Mapping[str, FeedConfig]) -> dict[str, Candidates]:

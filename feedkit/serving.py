@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from feedkit.personal import asker_of, rank_now, too_many_languages
 from feedkit.post import Request, Viewer
 from feedkit.settings import EVERYONE, REFUSE, FeedConfig
-from feedkit.skeleton import BadCursor, Chain, Item, Page, may_be_shown, page
+from feedkit.skeleton import BadCursor, Chain, Item, Made, Page, may_be_shown, page
 from feedkit.store import Store, StoreError, Unavailable
 from feedkit.store.interactions import LESS
 from feedkit.times import micros
@@ -86,7 +86,7 @@ def _own(
 ) -> Page:  # fmt: skip
     """A page of the chain of who asks."""
 
-    def rank() -> int | None:
+    def rank() -> Made | None:
         ranked = request
         if cursor and feed.personal:  # the chain's ranking is gone, and so far only the DID is here
             if (viewer := asker.load()) is None:
@@ -96,7 +96,11 @@ def _own(
             return None
         return rank_now(store, feed, ranked, feeds, probe=limit == 1 and not cursor)
 
-    chain = Chain(asker_of(feed, request), rank, _unwanted(store, feed, asker))
+    if (viewer := request.viewer) and not cursor and "viewer.less" in feed.viewer_needs:
+        hidden = frozenset(liked.uri for liked in viewer.less)  # as was just read
+    else:
+        hidden = _unwanted(store, feed, asker)
+    chain = Chain(asker_of(feed, request), rank, hidden)
     return page(store, feed, limit, cursor, request, chain)
 
 

@@ -16,7 +16,6 @@ from feedkit.post import EPOCH, Request
 from feedkit.ranking import by_keyset
 from feedkit.settings import FeedConfig
 from feedkit.store import Store
-from feedkit.store.versions import Version
 from feedkit.times import micros
 
 log = logging.getLogger(__name__)
@@ -51,14 +50,22 @@ class Page(NamedTuple):
     version: int = 0
 
 
+class Made(NamedTuple):
+    """A ranking that is kept as a version. `ids`: those of its posts, where it was made just now;
+    None: the store has them."""
+
+    version: int
+    ids: Sequence[int] | None = None
+
+
 class Chain(NamedTuple):
     """Pages that follow each other and belong to one asker. `asker`: a DID, or whatever the ranking
-    depends on; "": everybody. `rank` makes the ranking, as a version, and gives its id; None where
-    there is nothing to rank yet: for the first page, and for a later one whose version has expired
-    where there is no newer one. `hidden`: URIs that are left out by now."""
+    depends on; "": everybody. `rank` makes the ranking, or gives the one that was made a moment
+    ago; None where there is nothing to rank yet: for the first page, and for a later one whose
+    version has expired where there is no newer one. `hidden`: URIs that are left out by now."""
 
     asker: str = ""
-    rank: Callable[[], int | None] | None = None
+    rank: Callable[[], Made | None] | None = None
     hidden: Collection[str] = frozenset()
 
 
@@ -92,7 +99,8 @@ def page(
     pins = _pins(feed, request)
     left_out = {pin.uri for pin in pins}.union(chain.hidden)
     first = position is None
-    start = _start(store, feed, chain) if position is None else position
+    made = chain.rank() if position is None and chain.rank is not None else None
+    start = _start(store, feed, chain, made) if position is None else position
     coming = [
         (number, pin)
         for number, pin in enumerate(pins, 1)
@@ -105,7 +113,7 @@ def page(
     if start.version or not chain.asker:
         wanted = limit - here
         if start.version:
-            items, end, more = _from_version(store, feed, start, wanted, left_out, chain)
+            items, end, more = _from_version(store, feed, start, wanted, left_out, chain, made)
         else:
             items, end, more = _by_time(store, feed, start, wanted, left_out)
     elif not first and not start.given:
@@ -135,9 +143,9 @@ def _places(pins: Iterable[Pinned], given: int) -> list[int]:
     return places
 
 
-def _start(store: Store, feed: FeedConfig, chain: Chain) -> _Position:
+def _start(store: Store, feed: FeedConfig, chain: Chain, made: Made | None) -> _Position:
     if chain.rank is not None:
-        return _Position(chain.rank() or 0, 0, MAX_ID)
+        return _Position(made.version if made else 0, 0, MAX_ID)
     version = None if by_keyset(feed) else store.latest_version(feed.name, chain.asker)
     return _Position(version.id, 0, MAX_ID) if version else _Position(0, MAX_ID, MAX_ID)
 
@@ -161,17 +169,39 @@ def _by_time(
             return items, _Position(0, *at), more
 
 
+class _Ranking(NamedTuple):
+    """A version, as it is read. `ids`: all of it, where the store need not be asked."""
+
+    id: int
+    size: int
+    ids: Sequence[int] | None = None
+
+    def some(self, store: Store, place: int, count: int) -> Sequence[int]:
+        """The ids from `place` (0 is the first) on; none where the version has expired."""
+        if self.ids is not None:
+            return self.ids[place : place + count]
+        return store.version_slice(self.id, place, count)
+
+
+def _find(store: Store, feed: FeedConfig, chain: Chain, made: Made) -> _Ranking | None:
+    if made.ids is not None:
+        return _Ranking(made.version, len(made.ids), made.ids)
+    version = store.find_version(made.version, feed.name, chain.asker)
+    return _Ranking(version.id, version.size) if version else None
+
+
 def _from_version(
-    store: Store, feed: FeedConfig, start: _Position, wanted: int, left_out: set[str], chain: Chain
-) -> tuple[list[Item], _Position, bool]:
-    """As `_by_time`, of a version."""
+    store: Store, feed: FeedConfig, start: _Position, wanted: int, left_out: set[str], chain: Chain,
+    made: Made | None,
+) -> tuple[list[Item], _Position, bool]:  # fmt: skip
+    """As `_by_time`, of a version; of the one that was `made` for this page, if it was."""
     number, place, last = start[:3]
     items: list[Item] = []
     gone = 0
-    version = store.find_version(number, feed.name, chain.asker)
+    version = _find(store, feed, chain, made or Made(number))
     while version is None or (place < version.size and len(items) < wanted):
         count = max(wanted - len(items), 30)
-        ids = store.version_slice(version.id, place, count) if version else []
+        ids = version.some(store, place, count) if version else []
         if version is None or not ids:  # it has expired, perhaps while it was read
             gone += 1
             version, place = _after(store, feed, chain, last, place)
@@ -191,13 +221,14 @@ def _from_version(
 
 def _after(
     store: Store, feed: FeedConfig, chain: Chain, last: int, place: int
-) -> tuple[Version | None, int]:
+) -> tuple[_Ranking | None, int]:
     """Where today's ranking goes on after the post `last`, which one that has expired gave last
     (MAX_ID: it gave none yet). Where that is in today's no more: at its place; None, if it is a
     ranking of one asker's, in which places mean little: what they saw may be left out by now."""
-    version = store.latest_version(feed.name, chain.asker)
+    newest = store.latest_version(feed.name, chain.asker)
+    version = _Ranking(newest.id, newest.size) if newest else None
     if version is None and chain.rank is not None and (made := chain.rank()) is not None:
-        version = store.find_version(made, feed.name, chain.asker)
+        version = _find(store, feed, chain, made)
     if version is None or last == MAX_ID:
         return version, 0
     found = store.version_position(version.id, last)

@@ -7,13 +7,12 @@ as asking.
 from __future__ import annotations
 
 import logging
-import threading
-from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any
 
+from feedkit.cache import Cache
 from feedkit.post import CoLike, Liked, Viewer
 from feedkit.settings import Service
 from feedkit.store import Store, StoreError, Unavailable
@@ -35,7 +34,6 @@ LIKED_FOR = timedelta(days=7)  # older likes tell who likes the same only where 
 MOST_MEMBERS, MOST_CO_LIKES, MOST_NOTED = 40_000, 40_000, 20_000
 
 _SETS = frozenset({"viewer.follows", "viewer.followers"})
-_Value = TypeVar("_Value")
 
 
 class Viewers:
@@ -111,36 +109,6 @@ class Viewers:
             found = self._store.likes.co_likes(did, at - self._liked_for, salt=str(at // DAY))
             self._co_likes.put(did, found, at, 1 + sum(map(len, found.values())))
         return found
-
-
-class Cache(Generic[_Value]):
-    """Values by key, up to `most` in weight: those go that were not asked for the longest. Times
-    are microseconds since 1970. Safe for threads."""
-
-    def __init__(self, most: int) -> None:
-        self._most, self._weight = most, 0
-        self._kept: OrderedDict[Hashable, tuple[_Value, int, int]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: Hashable, now: int = 0, fresh: int = 0) -> _Value | None:
-        """The value of `key`; with `fresh` only one that was put there less than so long ago."""
-        with self._lock:
-            kept = self._kept.get(key)
-            if kept is None or (fresh and not 0 <= now - kept[1] < fresh):
-                return None
-            self._kept.move_to_end(key)
-            return kept[0]
-
-    def put(self, key: Hashable, value: _Value, now: int, weight: int = 1) -> None:
-        """Keep `value`, found `now`. One that is heavier than all of the cache is not kept."""
-        with self._lock:
-            if before := self._kept.pop(key, None):
-                self._weight -= before[2]
-            self._kept[key] = value, now, weight
-            self._weight += weight
-            while self._weight > self._most:
-                _, (_, _, gone) = self._kept.popitem(last=False)
-                self._weight -= gone
 
 
 def wishes_for(service: Service) -> timedelta:

@@ -219,7 +219,7 @@ def service(network, *publishers):
 def test_publishers_are_learnt_once_a_day(network, view, store):
     one = service(network, "", ALICE, "alice.test")
     assert learn_publishers(one, store) == []
-    assert store.identity("alice.test")[0] == ALICE
+    assert store.identities.find("alice.test")[0] == ALICE
     assert learn_publishers(one, store) == []
     assert view.asked == [(HANDLE, "alice.test")]
 
@@ -227,9 +227,9 @@ def test_publishers_are_learnt_once_a_day(network, view, store):
 @pytest.mark.parametrize("hours", [25, -25], ids=["a day ago", "by a clock that ran ahead"])
 def test_a_publisher_is_asked_for_again_when_the_answer_is_old(network, view, store, hours):
     checked = time.time_ns() // 1000 - hours * 3_600_000_000
-    store.save_identity("alice.test", "did:plc:another", checked)
+    store.identities.save("alice.test", "did:plc:another", checked)
     learn_publishers(service(network, ""), store)
-    assert store.identity("alice.test")[0] == ALICE
+    assert store.identities.find("alice.test")[0] == ALICE
 
 
 def test_an_unknown_publisher_is_a_problem_and_the_others_are_learnt(network, view, store):
@@ -237,5 +237,5 @@ def test_an_unknown_publisher_is_a_problem_and_the_others_are_learnt(network, vi
     assert len(problems) == 1
     assert problems[0].startswith("publisher a.unknown.test: ")
     assert problems[0].endswith("the app cannot find this publisher's feeds")
-    assert store.identity("alice.test")[0] == ALICE
-    assert store.identity("a.unknown.test") is None
+    assert store.identities.find("alice.test")[0] == ALICE
+    assert store.identities.find("a.unknown.test") is None

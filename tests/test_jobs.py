@@ -273,7 +273,7 @@ def test_publishers_are_learnt_or_named_in_the_log(store, caplog):
         made = service(Network(appview=view.url), "alice.test", birds={
             **HERONS, "publisher": ""}, other={**HERONS, "publisher": "bob.test"})  # fmt: skip
         Jobs(made, store).learn_publishers()
-    assert store.identity("alice.test")[0] == ALICE
+    assert store.identities.find("alice.test")[0] == ALICE
     assert "publisher bob.test: " in caplog.text
 
 
@@ -370,7 +370,7 @@ def test_on_the_clock_all_jobs_run_and_go_on_when_the_store_fails(store, caplog,
             thread.start()
             until = time.monotonic() + 10
             while time.monotonic() < until and not (
-                store.latest_version("birds") and store.identity("alice.test")
+                store.latest_version("birds") and store.identities.find("alice.test")
                 and "works again" in caplog.text
             ):  # fmt: skip
                 time.sleep(0.05)
@@ -379,7 +379,7 @@ def test_on_the_clock_all_jobs_run_and_go_on_when_the_store_fails(store, caplog,
             thread.join()
     assert time.monotonic() - began < 5
     assert store.latest_version("birds").size == 3
-    assert store.identity("alice.test")[0] == ALICE
+    assert store.identities.find("alice.test")[0] == ALICE
     assert caplog.text.count("the job rank failed") == 1, "the second time is not worth saying"
     assert "the job rank works again" in caplog.text
 

@@ -29,9 +29,10 @@ from feedkit import (
     Ranker,
     Sought,
     candidates,
+    seeking,
 )
 from feedkit.candidates import candidates_for
-from feedkit.event import PostWritten
+from feedkit.event import AccountChanged, PostWritten
 from feedkit.narrowing import narrowing_for
 from feedkit.personal import ranked
 from feedkit.post import Post, Request
@@ -173,7 +174,9 @@ def test_in_how_many_look_ups(monkeypatch):
 def buried(store, monkeypatch):
     """Four posts by bea behind many newer ones, of which sixteen are ranked."""
     monkeypatch.setattr(candidates, "DEPTH", 16)
-    monkeypatch.setattr(candidates, "MOMENT", 0)
+    monkeypatch.setattr(candidates, "MOMENT", -1)
+    monkeypatch.setattr(seeking, "REMEMBERED", 1)
+    monkeypatch.setattr(seeking, "OF_EACH", 6)  # two of them may be among the newest
     world = Posts(store)
     world.old = world.add(4, author=PEOPLE[1], mentions=())
     world.elsewhere = world.add(1, author=PEOPLE[1], feeds=("other",))
@@ -239,6 +242,65 @@ def test_half_of_what_is_ranked_is_sought_at_most(buried):
     assert {*more[:5]} < {*uris(found)}
     assert len({*more} & {*uris(found)}) == 8
     assert len(found.posts) == 16
+
+
+def test_of_few_authors_the_newest_few_are_sought_of_more_the_newest_of_all(buried, monkeypatch):
+    """Of each of a few the same number, however much another writes."""
+    monkeypatch.setattr(seeking, "OF_EACH", 3)
+    dan = buried.add(9, author=PEOPLE[3], mentions=())
+    buried.add(1, author=PEOPLE[3], feeds=("other",))
+    buried.add(60, author=PEOPLE[2], mentions=())
+    monkeypatch.setattr(seeking, "THEIRS", 5)
+    monkeypatch.setattr(candidates, "DEPTH", 40)
+    who = viewer(ME, follows=[PEOPLE[1], PEOPLE[3], PEOPLE[4]])
+
+    def sought():
+        found = candidates_for(buried.store, feed(rank=FriendsFirst()), who)
+        return [uri for uri in uris(found) if PEOPLE[2] not in uri]
+
+    assert sought() == [*dan[:-4:-1], *buried.old[:-3:-1]]
+    monkeypatch.setattr(seeking, "FEW", 2)
+    assert sought() == dan[:-6:-1]
+
+
+def test_what_was_sought_is_remembered_for_a_moment_for_all_viewers(buried, monkeypatch):
+    monkeypatch.setattr(seeking, "REMEMBERED", 60_000_000)
+    asked = []
+    look_up = buried.store.newest_of_each
+    monkeypatch.setattr(
+        buried.store, "newest_of_each", lambda *args: asked.append(args[1]) or look_up(*args)
+    )
+    ann, eve = (viewer(who, follows=PEOPLE[1:2]) for who in (ME, PEOPLE[4]))
+    for who in (ann, eve, viewer(ME, follows=[PEOPLE[1], PEOPLE[5]])):
+        found = candidates_for(buried.store, feed(rank=FriendsFirst()), who)
+        assert {*buried.old} < {*uris(found)}
+        assert all(found.ids[uri] == buried.store.find_post(uri).id for uri in uris(found))
+    assert asked == [[PEOPLE[1]], [PEOPLE[5]]]
+    # What is newer now than the last that is ranked comes once.
+    buried.add(3, author=PEOPLE[1])
+    found = candidates_for(buried.store, feed(rank=FriendsFirst()), ann)
+    assert len({*uris(found)}) == len(found.posts) == 16
+
+
+def test_the_newest_of_each_are_those_of_the_feed_that_are_shown(store):
+    world = Posts(store)
+    bea, cyd = world.add(5, author=PEOPLE[1]), world.add(2, author=PEOPLE[2])
+    world.add(3, author=PEOPLE[1], feeds=("other",))
+    found = store.newest_of_each("all", [*PEOPLE[1:4], "did:plc:nobody"], 3)
+    assert {post.uri for _, post in found} == {*bea[2:], *cyd}
+    assert all(store.find_post(post.uri).id == id for id, post in found)
+    assert store.newest_of_each("all", [], 3) == store.newest_of_each("none", PEOPLE, 3) == []
+    gone = [AccountChanged(PEOPLE[2], "deactivated")]
+    store.apply([(event, frozenset()) for event in gone], "test", 99, micros(NOW), frozenset())
+    assert {post.uri for _, post in store.newest_of_each("all", PEOPLE, 3)} == {*bea[2:]}
+
+
+def test_not_all_of_what_somebody_wrote_elsewhere_is_looked_through(store, monkeypatch):
+    monkeypatch.setattr("feedkit.store.candidates.LOOKED_AT", 4)
+    world = Posts(store)
+    bea = world.add(3, author=PEOPLE[1])
+    world.add(3, author=PEOPLE[1], feeds=("other",))
+    assert [post.uri for _, post in store.newest_of_each("all", PEOPLE, 3)] == bea[2:]
 
 
 class Clumsy(Ranker):

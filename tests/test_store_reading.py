@@ -138,10 +138,10 @@ def test_gaps(store: Store) -> None:
 
 
 def test_identities(store: Store) -> None:
-    assert store.identity("ann.example.com") is None
-    store.save_identity("ann.example.com", did("ann"), 5)
-    store.save_identity("ann.example.com", did("bea"), 6)
-    assert store.identity("ann.example.com") == (did("bea"), 6)
+    assert store.identities.find("ann.example.com") is None
+    store.identities.save("ann.example.com", did("ann"), 5)
+    store.identities.save("ann.example.com", did("bea"), 6)
+    assert store.identities.find("ann.example.com") == (did("bea"), 6)
 
 
 def test_stats(store: Store) -> None:

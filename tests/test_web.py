@@ -158,7 +158,7 @@ def test_describe_lists_the_served_feeds(client):
 def test_a_publisher_by_handle_is_known_by_its_did_too(client, store):
     assert get(client, f"feed={uri('theirs', 'bob.example.com')}")["feed"]
     get(client, f"feed={uri('theirs', 'did:plc:bob')}", 400)
-    store.save_identity("bob.example.com", "did:plc:bob", 1)
+    store.identities.save("bob.example.com", "did:plc:bob", 1)
     assert get(client, f"feed={uri('theirs', 'did:plc:bob')}")["feed"]
     body = client.get("/xrpc/app.bsky.feed.describeFeedGenerator").get_json()
     assert body["feeds"][-1] == {"uri": uri("theirs", "did:plc:bob")}

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from feedkit.plugin import Field
 from feedkit.post import Liked, Post, Viewer
+from feedkit.posts import places_by
 from feedkit.times import Period
 from feedkit.viewing import ViewerFilter
 
@@ -173,10 +174,10 @@ class NotInterested(ViewerFilter):
         if not viewer.less:
             return [True] * len(posts)
         by_author = _by_author(viewer.less)
-        return [
-            post.author not in by_author or self._bears(post, by_author[post.author])
-            for post in posts
-        ]
+        kept = [True] * len(posts)
+        for place in places_by(posts, by_author.keys()):
+            kept[place] = self._bears(posts[place], by_author[posts[place].author])
+        return kept
 
     def _bears(self, post: Post, wishes: Mapping[str, datetime]) -> bool:
         """Whether a post is shown in spite of these wishes for less of its author's."""

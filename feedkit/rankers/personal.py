@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from heapq import nlargest
-from operator import attrgetter
 
 from feedkit.duration import duration_text
 from feedkit.plugin import Field, Ranker, Sought, Term
 from feedkit.post import CoLike, Liked, Post, Request, Viewer
+from feedkit.posts import places_by
 from feedkit.rankers.votes import age_hours, happened
 from feedkit.times import Period
 
@@ -60,11 +60,11 @@ class Affinity(Ranker):
 
     def score_many(self, posts: Sequence[Post], request: Request) -> list[float]:
         liking = self._liking(request)
-        return [
-            # Most are by authors who are not known.
-            _damped(liking[author]) * self._fresh(post, request) if author in liking else 0.0
-            for author, post in zip(map(_author, posts), posts, strict=True)
-        ]
+        scores = [0.0] * len(posts)  # most are by authors who are not known
+        for place in places_by(posts, liking.keys()):
+            post = posts[place]
+            scores[place] = _damped(liking[post.author]) * self._fresh(post, request)
+        return scores
 
     def seeks(self, viewer: Viewer) -> Sought:
         weights = self._weights(viewer, lambda liked: 1.0)
@@ -200,7 +200,6 @@ class CoLiked(Ranker):
         return terms
 
 
-_author = attrgetter("author")
 _AUTHORS, _POSTS = 20, 500  # that are sought for a viewer
 
 

@@ -41,7 +41,7 @@ class Post(Model):
 
     id = BigAutoField()  # never used twice
     uri = TextField(unique=True)
-    author = TextField(index=True)
+    author = TextField()
     cid = TextField()
     rev = TextField()
     sort_at = BigIntegerField()
@@ -55,6 +55,7 @@ class Post(Model):
 
     class Meta:
         table_name = "posts"
+        indexes = ((("author", "id"), False),)
 
 
 class Hit(Model):

@@ -20,9 +20,10 @@ from feedkit.store.database import Database
 from feedkit.store.fold import Applied
 from feedkit.store.heartbeats import Heartbeats
 from feedkit.store.hydrating import Hydration
+from feedkit.store.identities import Identities
 from feedkit.store.interactions import Interactions
 from feedkit.store.likes import Likes
-from feedkit.store.models import Gap, Identity
+from feedkit.store.models import Gap
 from feedkit.store.opening import open_database
 from feedkit.store.ownership import Ownership
 from feedkit.store.viewers import StoredViewers
@@ -50,6 +51,7 @@ class Store(AbstractContextManager["Store"]):
         self.db = db
         self.account_sets = AccountSets(db)
         self.hydration = Hydration(db)
+        self.identities = Identities(db)
         self.viewers = StoredViewers(db)
         self.interactions = Interactions(db)
         self.likes = Likes(db)
@@ -158,6 +160,13 @@ class Store(AbstractContextManager["Store"]):
         its id; if `featured`, with what hydrators know of them; with the votes of `voters`; only
         those of one of `narrowing`, and below the place `before` (sort_at, id)."""
         return finding.candidates(self.db, feed, limit, featured, voters, narrowing, before)
+
+    def newest_of_each(
+        self, feed: str, authors: Collection[str], most: int, featured: bool = False,
+        voters: Voters | None = None,
+    ) -> list[tuple[int, Post]]:  # fmt: skip
+        """As `candidates`: of each of `authors` the last `most` of their posts in `feed`."""
+        return finding.newest_of_each(self.db, feed, authors, most, featured, voters)
 
     def posts(self, ids: Collection[int]) -> dict[int, reading.Row]:
         """Those of the posts `ids` that are there and visible."""
@@ -280,19 +289,3 @@ class Store(AbstractContextManager["Store"]):
     def stats(self) -> stats.Stats:
         """How much is stored. Counts everything, so not for every request."""
         return stats.stats(self.db)
-
-    def identity(self, handle: str) -> tuple[str, int] | None:
-        """The DID that `handle` belonged to, and when that was checked."""
-        found: tuple[str, int] | None = self.db.first(
-            Identity.select(Identity.did, Identity.checked_at).where(Identity.handle == handle)
-        )
-        return found
-
-    def save_identity(self, handle: str, did: str, now: int) -> None:
-        """Note that `handle` belongs to `did`."""
-        self.db.execute(
-            Identity.insert(handle=handle, did=did, checked_at=now).on_conflict(
-                conflict_target=[Identity.handle],
-                preserve=[Identity.did, Identity.checked_at],
-            )
-        )

@@ -171,7 +171,7 @@ def publisher_did(publisher: str) -> str | None:
     known: dict[str, tuple[str, float]] = current_app.config["DIDS"]
     did, until = known.get(publisher, ("", 0.0))
     if time.monotonic() > until:
-        if (found := _store().identity(publisher)) is None:
+        if (found := _store().identities.find(publisher)) is None:
             return None
         did = found[0]
         known[publisher] = did, time.monotonic() + DIDS_FOR

@@ -20,6 +20,7 @@ from feedkit.store.migrations import (
     m0010_replaced,
     m0011_probes,
     m0012_began,
+    m0013_of_author,
 )
 
 MIGRATIONS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
@@ -35,6 +36,7 @@ MIGRATIONS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
     (10, "replaced", m0010_replaced.STATEMENTS),
     (11, "probes", m0011_probes.STATEMENTS),
     (12, "began", m0012_began.STATEMENTS),
+    (13, "of_author", m0013_of_author.STATEMENTS),
 )  # fmt: skip
 
 DIALECTS = {

@@ -1,0 +1,8 @@
+"""The newest posts of an author are found without a look at the others."""
+
+from __future__ import annotations
+
+STATEMENTS = (
+    "DROP INDEX posts_author",
+    "CREATE INDEX posts_author_id ON posts (author, id)",
+)
