@@ -57,22 +57,25 @@ def candidates_for(store: Store, feed: FeedConfig, viewer: Viewer | None) -> Can
     if not sought.uris and not sought.authors:
         return newest
     found = older(store, feed, viewer, narrowing, sought, depth, below)
-    return _without_others(newest, sought, depth - len(found.posts)).then(found).first(depth)
+    return _in_place_of_others(newest, found, sought, depth) if found.posts else newest
 
 
-def _without_others(newest: Candidates, sought: Sought, most: int) -> Candidates:
-    """At most so many of the newest: what is sought takes the place of the oldest others."""
-    over, uris, gone = len(newest.posts) - most, set(sought.uris), set[int]()
-    for place in range(len(newest.posts) - 1, -1, -1):
-        if len(gone) >= over:
-            break
-        post = newest.posts[place]
-        if post.author not in sought.authors and post.uri not in uris:
-            gone.add(place)
-    left = [place for place in range(len(newest.posts)) if place not in gone]
-    return Candidates(
-        [newest.posts[place] for place in left], [newest.numbers[place] for place in left]
-    )
+def _in_place_of_others(
+    newest: Candidates, found: Candidates, sought: Sought, most: int
+) -> Candidates:
+    """The newest and what was found below them: that takes the place of the oldest others, if they
+    are more than `most`."""
+    first = len(newest.posts)
+    over, uris, stay = first + len(found.posts) - most, set(sought.uris), list[int]()
+    while over > 0 and first > 0:
+        first -= 1
+        post = newest.posts[first]
+        if post.author in sought.authors or post.uri in uris:
+            stay.append(first)
+        else:
+            over -= 1
+    stay.reverse()
+    return newest.joined(first, [(newest.numbers[n], newest.posts[n]) for n in stay], found)
 
 
 def _newest(

@@ -20,7 +20,7 @@ from feedkit.logs import worth_saying
 from feedkit.needs import hydrated
 from feedkit.plugin import Ranker, Selector
 from feedkit.post import Post, Request
-from feedkit.posts import Posts
+from feedkit.posts import Joined, Posts
 from feedkit.rankers.time import Newest
 from feedkit.settings import FeedConfig
 from feedkit.store import Narrowing, Place, Store
@@ -65,6 +65,15 @@ class Candidates:
         if not self.posts or not others.posts:
             return self if self.posts else others
         return Candidates([*self.posts, *others.posts], [*self.numbers, *others.numbers])
+
+    def joined(
+        self, first: int, stay: Iterable[tuple[int, Post]], others: Candidates
+    ) -> Candidates:
+        """The first of them, and after these some that `stay`, and others."""
+        kept = Candidates.of(stay).then(others)
+        posts = self.posts if isinstance(self.posts, Posts) else Posts(self.posts)
+        numbers = [*self.numbers[:first], *kept.numbers]
+        return Candidates(Joined(posts, first, kept.posts), numbers)
 
     def place(self, number: int) -> Place:
         """Where one of them stands in the feed; -1 is the last."""

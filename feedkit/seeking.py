@@ -53,21 +53,28 @@ def older(
 ) -> Candidates:  # fmt: skip
     """What is sought of the posts below a place, newest first: at most half of `depth`, which is
     what is ranked, and `THEIRS` by authors."""
-    found: dict[int, Post] = {}
+    found = Candidates.of(())
     for wanted, most in (
         (Narrowing(uris=(*islice(sought.uris, depth // 2),)), depth // 2),
         (Narrowing(sought.authors), min(depth // 4, THEIRS)),
     ):
         if wanted.uris or wanted.authors:
-            most = min(most, depth // 2 - len(found))
+            most = min(most, depth // 2 - len(found.posts))
             if wanted.authors and len(wanted.authors) <= FEW:
                 some = _by_few(store, feed, wanted.authors, below)
             else:
                 asked = [both(one, wanted) for one in narrowing]
                 some = candidates_of(store, feed, most, asked, below)
-            new = some.only(kept(feed, some.posts, viewer)).first(most)
-            found.update(zip(new.numbers, new.posts, strict=True))
-    return _newest_first(found.items())
+            found = _joined(found, some.only(kept(feed, some.posts, viewer)).first(most))
+    return found
+
+
+def _joined(some: Candidates, others: Candidates) -> Candidates:
+    """All of both, each once, newest first."""
+    if not some.posts or not others.posts:
+        return some.then(others)
+    both = some.then(others)
+    return _newest_first(dict(zip(both.numbers, both.posts, strict=True)).items())
 
 
 def _newest_first(found: Iterable[tuple[int, Post]]) -> Candidates:
