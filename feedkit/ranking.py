@@ -17,7 +17,6 @@ from msgspec.structs import replace
 from feedkit.awaiting import knows
 from feedkit.failures import failed
 from feedkit.logs import worth_saying
-from feedkit.needs import hydrated
 from feedkit.plugin import Ranker, Selector
 from feedkit.post import Post, Request
 from feedkit.posts import Joined, Posts
@@ -128,7 +127,7 @@ def stages(
     needs come last, newest first.
     """
     request = _mixing(request, others)
-    order, posts = _ordered(feed.rank, candidates.posts, request), candidates.posts
+    order, posts = _ordered(feed, candidates.posts, request), candidates.posts
     ranked = [*map(posts.__getitem__, order.places)]
     scores = [order.scores[place] for place in order.places[: order.told]]
     yield Stage(feed.rank, ranked, request, scores, order.failure)
@@ -158,24 +157,41 @@ def _selected(feed: FeedConfig, posts: list[Post], request: Request) -> Iterator
             yield Stage(selector, posts, request)
 
 
-def _ordered(ranker: Ranker, posts: Sequence[Post], request: Request) -> Order:
+def _ordered(feed: FeedConfig, posts: Sequence[Post], request: Request) -> Order:
     places: Sequence[int] = range(len(posts))
     told, rest = posts, list[int]()
-    if words := hydrated([ranker]):
+    if words := feed.scored_by:
         rest = [place for place in places if not knows(posts[place], words)]
         places = [place for place in places if knows(posts[place], words)]
         told = [posts[place] for place in places]
     try:
-        given = list(map(float, ranker.score_many(told, request)))
+        given = list(map(float, feed.rank.score_many(told, request)))
         # A sum is quicker than a look at each, and says as much unless it is too large itself.
         finite = math.isfinite(sum(given)) or all(map(math.isfinite, given))
         if len(given) != len(told) or not finite:
             raise ValueError("it must give one finite number for each post")
     except (Exception, SystemExit) as error:
         return Order([*places, *rest], failure=f"{type(error).__name__}: {error}")
-    scores = dict(zip(places, given, strict=True)) if rest else given
+    if not rest:
+        return Order(_best_first(given), given, len(given))
+    scores = dict(zip(places, given, strict=True))
     best = sorted(places, key=scores.__getitem__, reverse=True)
-    return Order([*best, *rest] if rest else best, scores, len(best))
+    return Order([*best, *rest], scores, len(best))
+
+
+def _best_first(scores: Sequence[float]) -> list[int]:
+    """The places of `scores`, the highest first, equal ones as they stand."""
+    places = list(range(len(scores)))
+    told = [place for place, score in enumerate(scores) if score]
+    if len(told) > len(scores) // 8:
+        places.sort(key=scores.__getitem__, reverse=True)
+        return places
+    # Where a ranker knows few of the posts the others, all with 0, need no sorting.
+    for place in reversed(told):
+        del places[place]
+    told.sort(key=scores.__getitem__, reverse=True)
+    above = sum(scores[place] > 0 for place in told)
+    return [*told[:above], *places, *told[above:]]
 
 
 def rank(
@@ -188,7 +204,7 @@ def rank(
     the clock, or the whole request. What fails is counted, and logged."""
     request = _mixing(asked if isinstance(asked, Request) else Request(now=asked), others)
     began, size = perf_counter(), len(candidates.posts)
-    order = _ordered(feed.rank, candidates.posts, request)
+    order = _ordered(feed, candidates.posts, request)
     _note(feed, feed.rank, order.failure, perf_counter() - began, size)
     if not feed.select:
         return [*map(candidates.numbers.__getitem__, order.places)]

@@ -25,8 +25,8 @@ THEIRS = 60  # posts by authors who are sought
 # So many authors, as those whose posts somebody likes most, are also those of others: of each the
 # newest few posts are remembered. Of more, such as all whom somebody follows, the store is asked.
 FEW, OF_EACH = 40, 3
-REMEMBERED = 10_000_000  # µs; what was deleted since is left out when the page is read
-MOST_REMEMBERED = 6_000  # posts, and authors who have none: about 1 kB each
+REMEMBERED = 60_000_000  # µs; what was deleted since is left out when the page is read
+MOST_REMEMBERED = 12_000  # posts, and authors who have none: about 1 kB each
 
 _Found = tuple[tuple[int, Post], ...]
 _recent: WeakKeyDictionary[Store, Cache[_Found]] = WeakKeyDictionary()
@@ -36,14 +36,13 @@ def sought_by(feed: FeedConfig, viewer: Viewer) -> Sought:
     """What the feed's rankers seek for the viewer."""
     uris: dict[str, None] = {}
     authors: set[str] = set()
-    for ranker in feed.rank.walk():
-        if isinstance(ranker, Ranker):
-            try:
-                sought = ranker.seeks(viewer)
-                uris |= dict.fromkeys(sought.uris)
-                authors |= sought.authors
-            except (Exception, SystemExit) as error:
-                _complain(feed, ranker, error)
+    for ranker in feed.seekers:
+        try:
+            sought = ranker.seeks(viewer)
+            uris |= dict.fromkeys(sought.uris)
+            authors |= sought.authors
+        except (Exception, SystemExit) as error:
+            _complain(feed, ranker, error)
     return Sought(tuple(uris), authors)
 
 

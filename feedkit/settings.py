@@ -180,6 +180,17 @@ class FeedConfig:
         """The words of hydrators that its ranker and selectors need."""
         return hydrated((self.rank, *self.select))
 
+    @cached_property
+    def scored_by(self) -> frozenset[str]:
+        """The words of hydrators that its ranker needs."""
+        return hydrated((self.rank,))
+
+    @cached_property
+    def seekers(self) -> tuple[Ranker, ...]:
+        """The rankers in it that may seek posts for a viewer."""
+        parts = (part for part in self.rank.walk() if isinstance(part, Ranker))
+        return tuple(part for part in parts if type(part).seeks is not Ranker.seeks)
+
     @property
     def mixes(self) -> frozenset[str]:
         """The other feeds whose posts its selectors may show."""

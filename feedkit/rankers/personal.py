@@ -59,11 +59,11 @@ class Affinity(Ranker):
         return self.score_many([post], request)[0]
 
     def score_many(self, posts: Sequence[Post], request: Request) -> list[float]:
-        liking = self._liking(request)
+        liking = {author: _damped(points) for author, points in self._liking(request).items()}
         scores = [0.0] * len(posts)  # most are by authors who are not known
         for place in places_by(posts, liking.keys()):
             post = posts[place]
-            scores[place] = _damped(liking[post.author]) * self._fresh(post, request)
+            scores[place] = liking[post.author] * self._fresh(post, request)
         return scores
 
     def seeks(self, viewer: Viewer) -> Sought:
@@ -207,9 +207,12 @@ def _about(post: Post, several: Iterable[Liked]) -> bool:
     return any(liked.uri == post.uri for liked in several)
 
 
+_NOTHING = timedelta(0)
+
+
 def _left(now: datetime, at: datetime, half_life: timedelta) -> float:
     """What is left at `now` of something from `at`: 1 at first, ½ after `half_life`."""
-    return math.pow(0.5, max(now - at, timedelta(0)) / half_life)
+    return math.pow(0.5, max(now - at, _NOTHING) / half_life)
 
 
 def _damped(points: float) -> float:

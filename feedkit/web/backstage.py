@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from werkzeug.test import run_wsgi_app
@@ -62,36 +63,57 @@ class Backstage:
         """What the application answers to the request `scope` (ASGI) with this body. Raises `Busy`,
         after `LONGEST` seconds at the latest. `ended` is called when the body is let go of, which
         is later where nobody waits for the answer any longer."""
+        if self.waiting >= (self._most or MOST_WAITING):
+            ended()
+            raise Busy("Busy", "too many are asking just now; try again")
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Answer] = loop.create_future()
+        until = time.monotonic() + LONGEST
+
+        def over(given: Answer | None, error: BaseException | None) -> None:
+            # Only now: what nobody waits for any longer still stands in the queue.
+            self.waiting -= 1
+            ended()
+            if answer.done():
+                return
+            if given is not None:
+                answer.set_result(given)
+            else:
+                answer.set_exception(error or _late())
+
+        def run() -> None:
+            given, error = None, None
+            try:
+                given = self._run(made, until)
+            except BaseException as raised:
+                error = raised
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any longer
+                loop.call_soon_threadsafe(over, given, error)
+
         try:
-            answer = self._begin(scope, body)
+            made = environ(scope, body)
+            self._pool.submit(run)
         except BaseException:
             ended()
             raise
-        answer.add_done_callback(lambda _: ended())
-        if not (await asyncio.wait({answer}, timeout=LONGEST))[0]:
-            self._late += 1
-            if worth_saying(self._late):
-                log.error(
-                    "%s had no answer within %g s, %d requests so far; does the store hang?",
-                    scope["path"], LONGEST, self._late,
-                )  # fmt: skip
-            raise _late()
-        return answer.result()
-
-    def _begin(self, scope: Scope, body: bytes) -> asyncio.Future[Answer]:
-        if self.waiting >= (self._most or MOST_WAITING):
-            raise Busy("Busy", "too many are asking just now; try again")
-        given = environ(scope, body)
-        until = time.monotonic() + LONGEST
-        answer = asyncio.get_running_loop().run_in_executor(self._pool, self._run, given, until)
         self.waiting += 1
-        answer.add_done_callback(self._done)
-        return answer
+        # Measured: half the time of a future of the pool's that is wrapped and waited for.
+        bell = loop.call_later(LONGEST, self._give_up, answer, scope["path"])
+        try:
+            return await answer
+        finally:
+            bell.cancel()
 
-    def _done(self, answer: asyncio.Future[Answer]) -> None:
-        self.waiting -= 1  # only now: what nobody waits for any longer still stands in the queue
-        if not answer.cancelled():
-            answer.exception()  # or asyncio minds that nobody has asked for it
+    def _give_up(self, answer: asyncio.Future[Answer], path: str) -> None:
+        if answer.done():
+            return
+        self._late += 1
+        if worth_saying(self._late):
+            log.error(
+                "%s had no answer within %g s, %d requests so far; does the store hang?",
+                path, LONGEST, self._late,
+            )  # fmt: skip
+        answer.set_exception(_late())
 
     def close(self) -> None:
         """Take no more calls."""

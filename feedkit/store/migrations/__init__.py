@@ -21,6 +21,7 @@ from feedkit.store.migrations import (
     m0011_probes,
     m0012_began,
     m0013_of_author,
+    m0014_chunks,
 )
 
 MIGRATIONS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
@@ -37,6 +38,7 @@ MIGRATIONS: tuple[tuple[int, str, tuple[str, ...]], ...] = (
     (11, "probes", m0011_probes.STATEMENTS),
     (12, "began", m0012_began.STATEMENTS),
     (13, "of_author", m0013_of_author.STATEMENTS),
+    (14, "chunks", m0014_chunks.STATEMENTS),
 )  # fmt: skip
 
 DIALECTS = {
