@@ -10,8 +10,9 @@ Where there are several cores the workers are kept to the first, and everything 
 its stream) to the others: how much ingest takes from a web process is not to hang on where the
 system happens to put them. `--anywhere` leaves that to the system.
 
-2,000 viewers ask in turn for the personal page. Who comes again within five seconds gets the
-ranking that was made then, as an app that asks twice does; how many rankings were made is said.
+6,000 viewers ask in turn for the personal page, too many to come again within five seconds: then
+they would get the ranking that was made before. How many were made for each answer is said; a few
+more than one, since what was still under way when wrk ended counts for the next turn.
 """
 
 from __future__ import annotations
@@ -183,8 +184,8 @@ def rounds(folder, cases, ports, seconds, times, stream=None):  # type: ignore[n
                 for found, order in turns:
                     if stream:
                         stream.send_signal(order)
-                        # The stream catches up; and no viewer gets the ranking of the turn before.
-                        time.sleep(6 if case.tokens else 1)
+                    # The stream catches up; and no viewer gets the ranking of the turn before.
+                    time.sleep(6 if case.tokens else 1 if stream else 0)
                     before = rankings(folder)
                     figures = measure(folder, case, ports[case.server], connections, seconds)
                     made = (rankings(folder) - before) / (figures.rate * seconds)

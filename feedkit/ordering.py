@@ -53,7 +53,8 @@ def sentence(terms: Sequence[Term]) -> str:
 
 class Sought(Struct, frozen=True):
     """Posts that a ranker wants to rank for a viewer though their feed has a thousand newer ones:
-    these (at:// URIs, the best first), and the newest by these authors (DIDs)."""
+    these (at:// URIs, the best first), and the newest by these authors (DIDs), of up to forty the
+    newest three of each."""
 
     uris: Sequence[str] = ()
     authors: AbstractSet[str] = frozenset()

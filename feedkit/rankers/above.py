@@ -84,7 +84,8 @@ class Above(Ranker):
 class FriendsFirst(Above):
     """Posts by those whom the viewer follows above all others; with a factor, their scores are
     multiplied by it (a negative score is divided). Of a large feed the newest posts are ranked;
-    where fewer than three are by these people, also up to sixty older ones by them.
+    where fewer than three are by these people, also up to sixty older ones by them: of up to forty
+    people the newest three of each, as they were up to a minute ago.
 
     ```yaml
     friends_first: {then: gravity, factor: 3}

@@ -27,7 +27,7 @@ class Affinity(Ranker):
     Posts by others come after these, newest first, and those by authors of whom the viewer wants
     to see less at the end. Only likes for posts of this service's feeds are known. Of a large feed
     the newest posts are ranked; where fewer than three are by the twenty authors with most points,
-    also up to sixty older ones by them.
+    also older ones: the newest three of each, as they were up to a minute ago.
 
     Source: EdgeRank (Facebook, f8 2010), affinity · weight · decay; the numbers are feedkit's own.
 
