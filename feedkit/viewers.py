@@ -31,7 +31,7 @@ CO_LIKES = 60 * SECOND  # for so long it is believed who likes the same
 SEEN_FOR = 7 * DAY  # posts seen before that may be shown again
 LIKED_FOR = timedelta(days=7)  # older likes tell who likes the same only where a ranker asks
 # What the caches hold at most, in DIDs and in likes: 100 to 200 bytes each.
-MOST_MEMBERS, MOST_CO_LIKES, MOST_NOTED = 40_000, 40_000, 20_000
+MOST_MEMBERS, MOST_CO_LIKES, MOST_NOTED = 30_000, 40_000, 20_000
 
 _SETS = frozenset({"viewer.follows", "viewer.followers"})
 

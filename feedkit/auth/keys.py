@@ -7,26 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import libipld
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ec import (
-    ECDSA,
-    SECP256K1,
-    SECP256R1,
-    EllipticCurvePublicKey,
-)
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from feedkit.auth.token import KEY
 
 try:  # a ninth of OpenSSL's time for this curve, which nearly all accounts use
     from coincurve import PublicKey
+    from coincurve.ecdsa import cdata_to_der, deserialize_compact, signature_normalize
 except ImportError:  # there are not wheels for every Python
     PublicKey = None  # type: ignore[assignment, misc]
 
 _BASE58 = re.compile(r"z[1-9A-HJ-NP-Za-km-z]{1,200}")
-_CURVES = {"ES256K": SECP256K1(), "ES256": SECP256R1()}
 # atproto.com/specs/cryptography: what stands before the compressed point in a Multikey …
 _PREFIXES = {b"\xe7\x01": "ES256K", b"\x80\x24": "ES256"}
 # … and the types whose key is the point alone.
@@ -34,8 +24,6 @@ _OLD_TYPES = {
     "EcdsaSecp256k1VerificationKey2019": "ES256K",
     "EcdsaSecp256r1VerificationKey2019": "ES256",
 }
-_SHA256 = ECDSA(SHA256())
-_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # secp256k1's, SEC 2
 
 
 class NoKey(ValueError):
@@ -59,18 +47,16 @@ class Key:
         """
         if algorithm != self.algorithm or len(signature) != 64:
             return False
-        r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
         if algorithm == "ES256K" and PublicKey is not None:
-            if not (0 < r < _ORDER and 0 < s < _ORDER):
+            try:
+                given = deserialize_compact(signature)
+            except ValueError:  # a number that the curve does not have
                 return False
-            low = encode_dss_signature(r, min(s, _ORDER - s))  # libsecp256k1 takes no other
+            low = cdata_to_der(signature_normalize(given)[1])  # libsecp256k1 takes no other
             return PublicKey(self.point).verify(low, data)
-        public = EllipticCurvePublicKey.from_encoded_point(_CURVES[algorithm], self.point)
-        try:
-            public.verify(encode_dss_signature(r, s), data, _SHA256)
-        except InvalidSignature:
-            return False
-        return True
+        from feedkit.auth import openssl  # 7 MB, which a process without such keys does not need
+
+        return openssl.signed(algorithm, self.point, data, signature)
 
 
 def key_of(document: dict[str, Any], did: str) -> Key:
@@ -95,9 +81,19 @@ def _key(kind: object, multibase: object) -> Key:
             algorithm, point = _PREFIXES.get(point[:2]), point[2:]
         if algorithm is None:
             raise NoKey(f"the key {KEY} in its document is of a type that signs no tokens")
-        public = EllipticCurvePublicKey.from_encoded_point(_CURVES[algorithm], point)
+        return Key(algorithm, _uncompressed(algorithm, point))
     except NoKey:
         raise
     except ValueError as error:
         raise NoKey(f"the key {KEY} in its document cannot be read") from error
-    return Key(algorithm, public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
+
+
+def _uncompressed(algorithm: str, point: bytes) -> bytes:
+    """A point in its long form. Raises `ValueError` where it is none of the curve's."""
+    if algorithm == "ES256K" and PublicKey is not None:
+        if point[:1] not in (b"\x02", b"\x03", b"\x04"):  # which libsecp256k1 takes, too
+            raise ValueError("not a point in a form of SEC 1 that keys have")
+        return PublicKey(point).format(compressed=False)
+    from feedkit.auth import openssl
+
+    return openssl.uncompressed(algorithm, point)
