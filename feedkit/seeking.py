@@ -82,7 +82,8 @@ def _newest_first(found: Iterable[tuple[int, Post]]) -> Candidates:
 
 def _by_few(store: Store, feed: FeedConfig, authors: Collection[str], below: Place) -> Candidates:
     """The newest few posts by each of `authors`, as they were a moment ago, below a place."""
-    recent = _recent.setdefault(store, Cache(MOST_REMEMBERED))
+    if (recent := _recent.get(store)) is None:
+        recent = _recent.setdefault(store, Cache(MOST_REMEMBERED))
     now = time.monotonic_ns() // 1000
     some, unknown = list[tuple[int, Post]](), list[str]()
     for author in authors:

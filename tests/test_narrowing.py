@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -37,7 +39,7 @@ from feedkit.narrowing import narrowing_for
 from feedkit.personal import ranked
 from feedkit.post import Post, Request
 from feedkit.settings import FeedConfig
-from feedkit.store import Narrowing
+from feedkit.store import Narrowing, Unavailable
 from feedkit.testing.viewers import viewer
 from feedkit.times import micros
 
@@ -147,6 +149,51 @@ def test_it_does_not_read_on_for_ever(store, monkeypatch):
     monkeypatch.setattr(candidates, "STEPS", 9)
     found = candidates_for(store, feed(HideSeen()), viewer(ME, seen=seen))
     assert uris(found) == old[:-6:-1]
+
+
+def test_one_request_reads_anew_what_all_share_and_nobody_waits_for_it(store, monkeypatch):
+    world, who, all_of_it = Posts(store), viewer(ME), feed(HideSeen())
+    old = world.add(3)[::-1]
+    assert uris(candidates_for(store, all_of_it, who)) == old
+    new = [*world.add(2)[::-1], *old]
+    assert uris(candidates_for(store, all_of_it, who)) == old  # as they were a moment ago
+    monkeypatch.setattr(candidates, "MOMENT", -1)
+    look, begun, go_on = store.candidates, threading.Event(), threading.Event()
+
+    def slowly(*args):
+        begun.set()
+        assert go_on.wait(30)
+        return look(*args)
+
+    monkeypatch.setattr(store, "candidates", slowly)
+
+    def in_a_thread():
+        with store:  # closes its connection
+            return candidates_for(store, all_of_it, who)
+
+    with ThreadPoolExecutor() as pool:
+        try:
+            first = pool.submit(in_a_thread)
+            assert begun.wait(30)
+            monkeypatch.setattr(store, "candidates", None)  # nobody else looks …
+            assert uris(candidates_for(store, all_of_it, who)) == old
+            monkeypatch.setattr(store, "candidates", look)
+            monkeypatch.setattr(candidates, "READING", -1)  # … unless that takes too long
+            assert uris(candidates_for(store, all_of_it, who)) == new
+        finally:
+            go_on.set()
+        assert uris(first.result()) == new
+    monkeypatch.setattr(candidates, "READING", 3600)
+
+    def failing(*args):
+        raise Unavailable("not now")
+
+    monkeypatch.setattr(store, "candidates", failing)
+    with pytest.raises(Unavailable):
+        candidates_for(store, all_of_it, who)
+    monkeypatch.setattr(store, "candidates", look)
+    newer = [*world.add(1), *new]
+    assert uris(candidates_for(store, all_of_it, who)) == newer
 
 
 def test_in_how_many_look_ups(monkeypatch):
