@@ -138,6 +138,23 @@ def test_a_migration_that_fails_leaves_nothing(
             store.check_schema()
 
 
+def test_rankings_stay_when_their_table_is_made_anew(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_store(store_url) as store:
+        monkeypatch.setattr("feedkit.store.schema.MIGRATIONS", MIGRATIONS[:13])
+        store.migrate()
+        store.sync_feeds({"red": "1"})
+        ids = list(range(1, 1200))
+        versions = [store.save_version("red", who, ids, 1) for who in ("", "did:plc:ann")]
+        monkeypatch.undo()
+        assert store.migrate() == ["0014 chunks"]
+        assert [store.version_slice(version, 240, 500) for version in versions] == [
+            ids[240:740]
+        ] * 2
+        store.check_schema()
+
+
 def test_no_tables_yet(store_url: str) -> None:
     with open_store(store_url) as store:
         with pytest.raises(SchemaError, match="it has no tables yet; run `feedkit migrate`"):

@@ -7,11 +7,13 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from feedkit import Everything, Field, Gravity, Newest, PerAuthor, Pin, Ranker, Selector
 from feedkit.event import AccountChanged, Engaged, PostDeleted, PostWritten
 from feedkit.post import Post
-from feedkit.ranking import Candidates, by_keyset, rank, take_snapshot
+from feedkit.ranking import Candidates, _best_first, by_keyset, rank, take_snapshot
 from feedkit.settings import FeedConfig
 from feedkit.skeleton import BadCursor, page
 
@@ -465,3 +467,13 @@ def test_a_cursor_of_before_pins_had_places_goes_on_without_them(store):
     old = ".".join(first.cursor.split(".")[:4])
     assert [item.uri for item in page(store, feed, 30, old, NOW).items] == uris[2:7]
     assert [item.uri for item in page(store, feed, 30, first.cursor, NOW).items] == uris[2:8]
+
+
+@given(st.lists(st.sampled_from([0.0, -0.0, 1.5, 3.0, -2.0]) | st.just(0.0), max_size=60))
+def test_the_best_first_is_a_stable_sort(scores):
+    """Also where nearly all have nothing, which goes another way."""
+    want = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)
+    assert _best_first(scores) == want
+    mostly = [0.0] * 90 + scores[:10] + [0.0] * 9
+    want = sorted(range(len(mostly)), key=mostly.__getitem__, reverse=True)
+    assert _best_first(mostly) == want
