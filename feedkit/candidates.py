@@ -52,7 +52,7 @@ def candidates_for(store: Store, feed: FeedConfig, viewer: Viewer | None) -> Can
     if below is None:
         return newest
     sought = sought_by(feed, viewer)
-    if len(places_by(newest.posts, sought.authors)) >= ENOUGH:
+    if sought.authors and len(places_by(newest.posts, sought.authors)) >= ENOUGH:
         sought = Sought(sought.uris)
     if not sought.uris and not sought.authors:
         return newest

@@ -55,7 +55,7 @@ class Post(Model):
 
     class Meta:
         table_name = "posts"
-        indexes = ((("author", "id"), False),)
+        indexes = ((("author", "sort_at", "id"), False),)
 
 
 class Hit(Model):

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 STATEMENTS = (
     "DROP INDEX posts_author",
-    "CREATE INDEX posts_author_id ON posts (author, id)",
+    "CREATE INDEX posts_author_sort_at_id ON posts (author, sort_at, id)",
 )
