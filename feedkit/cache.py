@@ -12,7 +12,7 @@ _Value = TypeVar("_Value")
 
 class Cache(Generic[_Value]):
     """Values by key, up to `most` in weight: those go that were not asked for the longest. Times
-    are microseconds since 1970. Safe for threads."""
+    are microseconds, by whatever one clock. Safe for threads."""
 
     def __init__(self, most: int) -> None:
         self._most, self._weight = most, 0

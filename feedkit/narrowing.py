@@ -97,10 +97,8 @@ def _kept(
         verdicts = filter.keep_many(posts, viewer)
     except (Exception, SystemExit):
         verdicts = []
-    if type(verdicts) is list and verdicts.count(True) == len(verdicts) == len(posts):
-        return posts
     if len(verdicts) == len(posts) and {*map(type, verdicts)} <= {bool}:
-        return [*compress(posts, verdicts)]
+        return posts if all(verdicts) else [*compress(posts, verdicts)]
     return [post for post in posts if _surely_kept(feed, filter, post, viewer)]
 
 

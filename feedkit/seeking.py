@@ -70,9 +70,9 @@ def older(
 
 def _joined(some: Candidates, others: Candidates) -> Candidates:
     """All of both, each once, newest first."""
-    if not some.posts or not others.posts:
-        return some.then(others)
     both = some.then(others)
+    if both in (some, others):
+        return both
     return _newest_first(dict(zip(both.numbers, both.posts, strict=True)).items())
 
 

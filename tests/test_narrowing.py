@@ -30,6 +30,7 @@ from feedkit import (
     NotInterested,
     Ranker,
     Sought,
+    ViewerFilter,
     candidates,
     seeking,
 )
@@ -194,6 +195,21 @@ def test_one_request_reads_anew_what_all_share_and_nobody_waits_for_it(store, mo
     monkeypatch.setattr(store, "candidates", look)
     newer = [*world.add(1), *new]
     assert uris(candidates_for(store, all_of_it, who)) == newer
+
+
+class Ones(ViewerFilter):
+    """Says 1 of many posts, which is no verdict, and False of one."""
+
+    def keep(self, post, viewer):
+        return False
+
+    def keep_many(self, posts, viewer):
+        return [1] * len(posts)
+
+
+def test_many_verdicts_count_only_where_all_are_true_or_false(store):
+    Posts(store).add(3)
+    assert candidates_for(store, feed(Ones()), viewer(ME)).posts == []
 
 
 def test_in_how_many_look_ups(monkeypatch):

@@ -54,7 +54,7 @@ class Key:
                 return False
             low = cdata_to_der(signature_normalize(given)[1])  # libsecp256k1 takes no other
             return PublicKey(self.point).verify(low, data)
-        from feedkit.auth import openssl  # 7 MB, which a process without such keys does not need
+        from feedkit.auth import openssl  # 9 MB, which a process without such keys does not need
 
         return openssl.signed(algorithm, self.point, data, signature)
 

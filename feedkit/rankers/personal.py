@@ -201,13 +201,11 @@ class CoLiked(Ranker):
 
 
 _AUTHORS, _POSTS = 20, 500  # that are sought for a viewer
+_NOTHING = timedelta(0)
 
 
 def _about(post: Post, several: Iterable[Liked]) -> bool:
     return any(liked.uri == post.uri for liked in several)
-
-
-_NOTHING = timedelta(0)
 
 
 def _left(now: datetime, at: datetime, half_life: timedelta) -> float:
